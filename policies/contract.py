@@ -1,0 +1,187 @@
+"""The contract of a cache policy: four functions over a tuple of arrays.
+
+::
+
+    find(state, obj)                    -> bool    is it resident?
+    hit(state, obj, now, size)          -> None    it was found
+    insert(state, obj, now, size)       -> None    it was not, and now there is room
+    evict(state, obj, now, size)        -> victim  make room for the newcomer `obj`; called until it fits.
+                                                   Returning `obj` itself means: rather not admit it
+
+and two that most policies leave out::
+
+    admit(state, obj, now, size)        -> bool    asked once per miss, before room is made (default: True).
+                                                   Adaptive policies learn from their ghosts here
+    peek(state, obj, now, size)         -> victim  whom `evict` would name, without removing it; lets an
+                                                   admission rule weigh the newcomer against the victim
+
+`obj` is a dense object number, `now` the index of the request in the trace (a logical clock), `size` the bytes to be
+charged (1 when sizes are off). Scores have one direction everywhere: higher = keep.
+
+A policy is written once, as plain Python functions over its state, a `NamedTuple` of arrays. The names above dispatch on
+the type of the state: interpreted (tests, simpy, Gymnasium) through a table, compiled through `numba.extending.overload`,
+which inlines the policy's function into the one replay loop. Kernels allocate nothing: this is what makes ``_nrt=False``
+legal, and with it the composed loop is as fast as one written by hand.
+
+An object with methods of these names instead of a registered state works as well, interpreted and therefore slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+__all__ = [
+    "KERNEL_OPTIONS",
+    "Kernels",
+    "admit",
+    "evict",
+    "find",
+    "helper",
+    "hit",
+    "insert",
+    "kernels",
+    "kernels_of",
+    "peek",
+    "weight",
+]
+
+KERNEL_OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "forceinline": True,
+    "_nrt": False,
+}
+"""numba options of everything that runs inside the replay loop; ``error_model="numpy"`` drops the check for
+division by zero, which would need an exception and with it a branch in every kernel."""
+
+
+class Kernels(NamedTuple):
+    """The functions of one policy, as plain Python."""
+
+    find: Callable[..., Any]
+    hit: Callable[..., Any]
+    insert: Callable[..., Any]
+    evict: Callable[..., Any]
+    admit: Callable[..., Any]
+    peek: Callable[..., Any] | None
+
+
+_TABLE: dict[type, Kernels] = {}
+
+
+def _admit_all(state, obj, now, size):  # type: ignore[no-untyped-def]
+    return True
+
+
+def kernels(
+    state_type: type,
+    find: Callable[..., Any],
+    hit: Callable[..., Any],
+    insert: Callable[..., Any],
+    evict: Callable[..., Any],
+    admit: Callable[..., Any] = _admit_all,
+    peek: Callable[..., Any] | None = None,
+) -> None:
+    """Say which functions serve states of `state_type`.
+
+    Parameters
+    ----------
+    state_type : type
+        The policy's `NamedTuple` of arrays. One type belongs to one policy.
+    find, hit, insert, evict, admit, peek : callable
+        Plain Python functions as in the module's contract; they must be compilable by numba and allocate nothing.
+    """
+    _TABLE[state_type] = Kernels(find, hit, insert, evict, admit, peek)
+
+
+def kernels_of(state: Any) -> Kernels:
+    """Return the functions that serve this state (or this object with methods)."""
+    found = _TABLE.get(type(state))
+    if found is None:  # an object with methods: unbound, so that they take the object first
+        cls = type(state)
+        found = Kernels(
+            cls.find, cls.hit, cls.insert, cls.evict, getattr(cls, "admit", _admit_all), getattr(cls, "peek", None)
+        )
+        _TABLE[cls] = found
+    return found
+
+
+# The six names, interpreted.
+
+
+def find(state, obj):  # type: ignore[no-untyped-def]
+    """Is `obj` resident?"""
+    return kernels_of(state).find(state, obj)
+
+
+def hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+    """Tell the policy that a resident object was requested."""
+    kernels_of(state).hit(state, obj, now, size)
+
+
+def insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+    """Make `obj` resident; there is room."""
+    kernels_of(state).insert(state, obj, now, size)
+
+
+def evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+    """Remove one object in favour of the newcomer `obj` and return it; `obj` itself means: not admitted."""
+    return kernels_of(state).evict(state, obj, now, size)
+
+
+def admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+    """May the missed `obj` enter? Asked once per miss, before room is made."""
+    return kernels_of(state).admit(state, obj, now, size)
+
+
+def peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+    """Name the victim that `evict` would remove next, without removing it."""
+    return kernels_of(state).peek(state, obj, now, size)  # type: ignore[misc]
+
+
+# The six names, compiled: numba asks for the function that fits the state's type and inlines it.
+
+
+def _overload(name: str, dispatcher: Callable[..., Any], n_arguments: int) -> None:
+    if n_arguments == 2:
+
+        def pick(state, obj):  # type: ignore[no-untyped-def]
+            return getattr(_TABLE[state.instance_class], name)
+    else:
+
+        def pick(state, obj, now, size):  # type: ignore[no-untyped-def]
+            return getattr(_TABLE[state.instance_class], name)
+
+    overload(dispatcher, jit_options=KERNEL_OPTIONS)(pick)
+
+
+for _name, _dispatcher in (("hit", hit), ("insert", insert), ("evict", evict), ("admit", admit), ("peek", peek)):
+    _overload(_name, _dispatcher, 4)
+_overload("find", find, 2)
+
+
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a function that kernels call: plain Python when interpreted, inlined when compiled."""
+    return register_jitable(**KERNEL_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def weight(stored, obj):  # type: ignore[no-untyped-def]
+    """Bytes charged for a resident object; 1 when sizes are off (`stored` is None).
+
+    Policies that keep byte counts of their queues read sizes through this one function, so that the same policy
+    compiles to plain counting when sizes are off.
+    """
+    return 1 if stored is None else stored[obj]
+
+
+@overload(weight, jit_options=KERNEL_OPTIONS)
+def _weight(stored, obj):  # type: ignore[no-untyped-def]
+    if isinstance(stored, types.NoneType):
+        return lambda stored, obj: np.int64(1)
+    return lambda stored, obj: stored[obj]

@@ -1,0 +1,66 @@
+"""What a policy may know when a replay begins: how many objects, how much room, which seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..traces.errors import CapabilityError
+
+__all__ = ["Setting"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The ground on which a policy builds its state.
+
+    Attributes
+    ----------
+    n_objects : int
+        Objects are numbered 0 .. n_objects-1.
+    capacity : int
+        Bytes, or objects when `stored` is None.
+    stored : int64[n_objects] or None
+        Bytes charged for each resident object, 0 when it is not resident. The replay loop writes it (before `insert`,
+        and after `evict`), the policy only reads it, through `weight`. None when sizes are off.
+    seed : int
+    costs : float32[n_requests], seconds, or None
+        What a miss of each request takes at the origin.
+    request_sizes : int64[n_requests], bytes, or None
+        Sizes of the requests, for policies that tune themselves to the distribution of sizes before they start.
+    future : callable returning int32[n_requests] or int64[n_requests], optional
+        Index of the next request to the same object (the dtype's maximum: never). Called only by offline policies.
+    """
+
+    n_objects: int
+    capacity: int
+    stored: npt.NDArray[np.int64] | None = None
+    seed: int = 0
+    costs: npt.NDArray[np.float32] | None = None
+    request_sizes: npt.NDArray[np.int64] | None = None
+    future: Callable[[], npt.NDArray[Any]] | None = None
+
+    @property
+    def max_resident(self) -> int:
+        """How many objects can be resident at once, at the most."""
+        return self.n_objects if self.stored is not None else min(self.capacity, self.n_objects)
+
+    def next_use(self) -> npt.NDArray[Any]:
+        """Index of the next request to the same object, for each request.
+
+        Raises
+        ------
+        CapabilityError
+            When the requests are not known in advance (a live server, a stream).
+        """
+        if self.future is None:
+            raise CapabilityError("an offline policy needs the whole trace in advance; here requests arrive one by one")
+        return self.future()
+
+    def random_state(self) -> npt.NDArray[np.uint64]:
+        """Return a fresh state for the random numbers of `evictlab.policies.random`, from the seed."""
+        return np.random.SeedSequence(self.seed).generate_state(1, np.uint64)

@@ -1,0 +1,73 @@
+"""Drive a policy, or its naive twin, request by request in plain Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from evictlab.policies import Policy, Setting, parse_policy
+from evictlab.sim import loop as replay_loop
+
+
+def next_use_of(ids: Any) -> np.ndarray:
+    """Index of the next request to the same object; the dtype's maximum = never. Plain and slow."""
+    never = np.iinfo(np.int32).max
+    seen: dict[int, int] = {}
+    out = np.empty(len(ids), np.int32)
+    for i in range(len(ids) - 1, -1, -1):
+        out[i] = seen.get(int(ids[i]), never)
+        seen[int(ids[i])] = i
+    return out
+
+
+def run_policy(
+    policy: str | Policy, ids: Any, capacity: int, sizes: Any = None, times: Any = None, ttls: Any = None,
+    costs: Any = None, seed: int = 0, compiled: bool = False,
+) -> tuple[list[int], np.ndarray]:
+    """Replay and return (outcome of each request, counts); interpreted unless `compiled`."""
+    ids = np.asarray(ids, np.int32)
+    n = int(ids.max()) + 1
+    sizes = None if sizes is None else np.asarray(sizes, np.int64)
+    stored = None if sizes is None else np.zeros(n, np.int64)
+    ttls = None if ttls is None else np.asarray(ttls, np.float32)
+    times = None if times is None else np.asarray(times, np.float64)
+    expires = None if ttls is None else np.zeros(n, np.float64)
+    costs = None if costs is None else np.asarray(costs, np.float32)
+    setting = Setting(n, capacity, stored, seed, costs, sizes, lambda: next_use_of(ids))
+    state = parse_policy(policy).make(setting)
+    outcomes = np.zeros(len(ids), np.uint8)
+    counts = np.zeros(replay_loop.COUNTERS, np.int64)
+    saved = None if costs is None else np.zeros(2)
+    run = replay_loop.loop_for(state) if compiled else replay_loop.loop
+    run(ids, sizes, times, ttls, costs, stored, expires, outcomes, 0, len(ids), capacity, counts, saved, state)
+    return outcomes.tolist(), counts
+
+
+def run_naive(
+    twin: Any, ids: Any, capacity: int, sizes: Any = None, times: Any = None, ttls: Any = None
+) -> list[int]:
+    """Replay a naive twin: `twin.resident(obj)`, `twin.request(obj, size, now)`; return the outcome of each request.
+
+    `request` is told of every request whose object fits the cache, and returns False when it refused to admit a miss.
+    """
+    expires: dict[int, float] = {}
+    out = []
+    for i, obj in enumerate(int(o) for o in ids):
+        size = 1 if sizes is None else int(sizes[i])
+        if twin.resident(obj):
+            twin.request(obj, size, i)
+            outcome = replay_loop.HIT
+            if ttls is not None and expires[obj] <= times[i]:
+                outcome = replay_loop.EXPIRED_MISS
+                expires[obj] = float(times[i]) + float(np.float32(ttls[i]))
+        elif size > capacity:
+            outcome = replay_loop.REFUSED_MISS
+        elif twin.request(obj, size, i) is False:
+            outcome = replay_loop.REFUSED_MISS
+        else:
+            outcome = replay_loop.MISS
+            if ttls is not None:
+                expires[obj] = float(times[i]) + float(np.float32(ttls[i]))
+        out.append(outcome)
+    return out
