@@ -97,6 +97,10 @@ class Policy:
         """Return all parameters by name, defaults included."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
+    def parts(self) -> tuple[Policy, ...]:
+        """Return the registered policies this one is made of: itself, unless it is a composition."""
+        return (self,)
+
 
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

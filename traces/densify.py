@@ -98,7 +98,7 @@ def as_key_column(keys: Any) -> Any:
     import pyarrow as pa
 
     try:
-        column = keys if isinstance(keys, (pa.Array, pa.ChunkedArray)) else pa.array(keys)
+        column = keys if isinstance(keys, (pa.Array, pa.ChunkedArray)) else _arrow(keys)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise TraceError(f"keys must be all integers or all strings: {error}") from None
     if isinstance(column, pa.ChunkedArray):
@@ -118,6 +118,15 @@ def as_key_column(keys: Any) -> Any:
     if len(column) == 0:
         return np.empty(0, np.uint64)
     raise TraceError(f"keys must be integers or strings, not {column.type}")
+
+
+def _arrow(keys: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(keys)
+    except OverflowError:  # a list with integers of 2^63 and more
+        return pa.array(keys, pa.uint64())
 
 
 def hash_keys(keys: Any) -> npt.NDArray[np.uint64]:

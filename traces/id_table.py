@@ -21,7 +21,7 @@ from .jit import OPTIONS, kernel
 __all__ = ["hash_strings", "number_keys", "number_strings", "rehash"]
 
 _mix = numba.njit(**OPTIONS)(mix.mix64)
-_ONE, _TWO = np.uint64(1), np.uint64(2)
+_ONE, _EIGHT = np.uint64(1), np.uint64(8)
 
 
 @kernel(made_of=[mix])
@@ -78,20 +78,34 @@ def rehash(names: Any, count: int, table: Any, mixed: bool) -> None:
 
 
 @numba.njit(**OPTIONS)
+def _word(data: Any, start: Any, n: Any) -> Any:
+    """``data[start:start + n]`` as a little-endian integer; n <= 8. Compiles to one load when n is 8."""
+    word = np.uint64(0)
+    for j in range(n):
+        word |= np.uint64(data[start + np.uint64(j)]) << np.uint64(8 * j)
+    return word
+
+
+@numba.njit(**OPTIONS)
 def _hash_bytes(data: Any, start: int, stop: int) -> Any:
     """64 bits from ``data[start:stop]``: eight bytes a step, each step mixed; the length counts too."""
     h = np.uint64(stop - start)
-    i = start
-    while i + 8 <= stop:
-        word = np.uint64(0)
-        for j in range(8):
-            word |= np.uint64(data[np.uint64(i + j)]) << np.uint64(8 * j)
-        h = _mix(h ^ word)
-        i += 8
-    word = np.uint64(0)
-    for j in range(stop - i):
-        word |= np.uint64(data[np.uint64(i + j)]) << np.uint64(8 * j)
-    return _mix(h ^ word)
+    at = np.uint64(start)
+    while at + _EIGHT <= np.uint64(stop):
+        h = _mix(h ^ _word(data, at, 8))
+        at += _EIGHT
+    return _mix(h ^ _word(data, at, np.uint64(stop) - at))
+
+
+@numba.njit(**OPTIONS)
+def _same_bytes(a: Any, start_a: int, b: Any, start_b: int, length: int) -> Any:
+    """Whether ``a[start_a:start_a + length]`` equals ``b[start_b:start_b + length]``."""
+    at_a, at_b, left = np.uint64(start_a), np.uint64(start_b), np.uint64(length)
+    while left >= _EIGHT:
+        if _word(a, at_a, 8) != _word(b, at_b, 8):
+            return False
+        at_a, at_b, left = at_a + _EIGHT, at_b + _EIGHT, left - _EIGHT
+    return _word(a, at_a, left) == _word(b, at_b, left)
 
 
 @kernel(made_of=[mix])
@@ -150,12 +164,7 @@ def number_strings(
                 break
             if table[slot, 0] == h:
                 other = ends[held - 1]
-                same = ends[held] - other == length
-                j = 0
-                while same and j < length:
-                    same = arena[other + j] == data[begin + j]
-                    j += 1
-                if same:
+                if ends[held] - other == length and _same_bytes(arena, other, data, begin, length):
                     ids[i] = held - 1
                     break
             slot = (slot + _ONE) & mask

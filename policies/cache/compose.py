@@ -148,6 +148,14 @@ class Admitted(Policy):
         """The two as written on the command line."""
         return f"{self.rule.label}+{self.inner.label}"
 
+    def parts(self) -> tuple[Policy, ...]:
+        """Return the admission rule and the eviction policy."""
+        return (self.rule, self.inner)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of both, by policy name."""
+        return {part.spec.name: part.parameters() for part in self.parts()}
+
     def make(self, setting: Setting) -> Any:
         """Return an empty cache.
 

@@ -1,0 +1,1 @@
+"""What all readers share: bytes behind any compression, text columns, fixed records, recognition."""
