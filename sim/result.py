@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..traces.errors import ResultError
+from ..traces.errors import ResultError, UnknownNameError
+from .files import write_whole
 
 if TYPE_CHECKING:
     from ..traces.request import RequestTrace
@@ -179,8 +179,6 @@ class Result:
         return json.dumps(document, indent=1)
 
     def _check(self, metric: str) -> None:
-        from ..traces.errors import UnknownNameError
-
         known = [name for name in ("miss_ratio", "byte_miss_ratio", "cost_miss_ratio") if self.frame[name].notna().any()]
         if metric not in known:
             raise UnknownNameError("metric", metric, known)
@@ -190,40 +188,3 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dicts of plain values; missing ones are None."""
     filled = frame.astype(object).where(frame.notna(), None)
     return [{str(key): value for key, value in row.items()} for row in filled.to_dict("records")]
-
-
-def write_whole(path: str | os.PathLike[str], write: Any) -> Path:
-    """Write a file under a temporary name beside it and rename it: whole or not at all.
-
-    Parameters
-    ----------
-    path : path
-        Replaced when it exists.
-    write : callable
-        Gets the temporary path.
-
-    Raises
-    ------
-    ResultError
-        When it cannot be written; the temporary file is gone and an older `path` untouched.
-    """
-    path = Path(path)
-    part = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        write(part)
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except OSError as error:
-        if part is not None:
-            part.unlink(missing_ok=True)
-        raise ResultError(f"cannot write {path}: {error.strerror or error}. Nothing was left behind.") from error
-    return path
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GrowingColumn"]
+__all__ = ["GrowingColumn", "SpillError"]
 
 SPILL_BYTES = 16 << 20
 """A column longer than this goes to its file, if it has one."""
+
+
+class SpillError(Exception):
+    """A growing column cannot be kept on disk; in memory it may still fit."""
 
 
 class GrowingColumn:
@@ -37,31 +41,41 @@ class GrowingColumn:
 
         Raises
         ------
-        OSError
+        SpillError
             The file cannot be written, for example because the disk is full.
         """
-        piece = np.ascontiguousarray(values, dtype=self.dtype)
-        if self._stream is not None:
-            self._stream.write(piece.data)
+        self._pieces.append(np.ascontiguousarray(values, dtype=self.dtype))
+        self._waiting_bytes += self._pieces[-1].nbytes
+        if self._path is None or (self._stream is None and self._waiting_bytes <= SPILL_BYTES):
             return
-        self._pieces.append(piece)
-        self._waiting_bytes += piece.nbytes
-        if self._path is not None and self._waiting_bytes > SPILL_BYTES:
-            self._stream = self._path.open("wb", buffering=0)
+        try:
+            if self._stream is None:
+                self._stream = self._path.open("wb")
             for piece in self._pieces:
                 self._stream.write(piece.data)
             self._pieces.clear()
+        except OSError as error:
+            raise SpillError(str(error)) from error
 
     def finish(self) -> npt.NDArray[Any]:
         """The whole column: an array, or a read-only map of the file."""
+        self.close()
         if self._stream is not None:
-            self.close()
             return np.memmap(str(self._path), dtype=self.dtype, mode="r")
         if len(self._pieces) == 1:
             return self._pieces[0]
         return np.concatenate(self._pieces) if self._pieces else np.empty(0, self.dtype)
 
     def close(self) -> None:
-        """Close the file, if there is one."""
-        if self._stream is not None:
-            self._stream.close()
+        """Close the file, if there is one.
+
+        Raises
+        ------
+        SpillError
+            What was still to be written cannot be.
+        """
+        try:
+            if self._stream is not None:
+                self._stream.close()
+        except OSError as error:
+            raise SpillError(str(error)) from error

@@ -159,9 +159,9 @@ def _string_buffers(strings: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint
     _, offsets, data = strings.buffers()
     width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
     if offsets is None or len(strings) == 0:
-        return np.zeros(1, width), np.empty(0, np.uint8)
+        return np.zeros(1, width), np.frombuffer(b"", np.uint8)
     positions = np.frombuffer(offsets, width)[strings.offset : strings.offset + len(strings) + 1]
-    return positions, np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    return positions, np.frombuffer(b"" if data is None else data, np.uint8)
 
 
 class _Table:
@@ -189,6 +189,8 @@ class _Integers(_Table):
         from .id_table import number_keys
 
         ids = np.empty(len(keys), np.int32)
+        keys = keys.view()
+        keys.flags.writeable = False  # so that one compiled variant serves all callers
         done, self.count = number_keys(keys, 0, ids, self.slots, self.names, self.count)
         while done < len(keys):
             self.grow(mixed=False)

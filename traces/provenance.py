@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from .batch import Account
+from .home import cache_home
 
 __all__ = ["Provenance"]
 
@@ -46,19 +49,18 @@ class Provenance:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Digest of the source files' bytes, one after the other; read when first asked for.
+        """Digest of the source file, read when first asked for and then remembered.
 
+        Of several files: digest of their digests in hexadecimal, joined by line ends.
         Empty when there is no source file, or when it is gone.
         """
-        digest = hashlib.sha256()
         try:
-            for path in self.sources:
-                with Path(path).open("rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
+            digests = [_sha256_of(Path(path)) for path in self.sources]
         except OSError:
             return ""
-        return digest.hexdigest() if self.sources else ""
+        if len(digests) <= 1:
+            return "".join(digests)
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def noted(self, note: str) -> Provenance:
         """The same provenance with one more note in a copy of its account."""
@@ -91,3 +93,20 @@ class Provenance:
             facts["records"], Counter(facts["dropped"]), Counter(facts["repaired"]), list(facts["notes"])
         )
         return cls(facts["name"], tuple(facts["sources"]), facts["reader"], facts["options"], account)
+
+
+def _sha256_of(path: Path) -> str:
+    """Digest of a file, remembered in the cache folder as long as its size and time of change stay."""
+    facts = path.stat()
+    known_as = hashlib.sha256(f"{path}|{facts.st_size}|{facts.st_mtime_ns}".encode()).hexdigest()[:32]
+    memory = cache_home() / "sha256" / known_as
+    with suppress(OSError):
+        return memory.read_text(encoding="ascii")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with suppress(OSError):
+        memory.parent.mkdir(exist_ok=True)
+        fresh = memory.with_name(f"{known_as}.{os.getpid()}")
+        fresh.write_text(digest, encoding="ascii")
+        fresh.replace(memory)
+    return digest

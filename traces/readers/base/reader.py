@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,7 +28,7 @@ FORGIVEN = 10
 TORN = "torn last record"
 
 
-class Reader:
+class Reader(ABC):
     """A trace file in one format. Subclasses say how its records become columns.
 
     Parameters
@@ -94,8 +95,9 @@ class Reader:
             lost = ", ".join(f"{n} {why}" for why, n in self.account.dropped.items())
             raise FormatError(self.path, f"holds no request{f' ({lost})' if lost else ''}", hint=OVERRIDE)
 
+    @abstractmethod
     def _read(self) -> Iterator[Batch]:
-        raise NotImplementedError
+        """Yield the requests, counting in `account` every record seen and why it was lost."""
 
     def drop(self, why: str, count: int, examples: Iterable[str] = ()) -> None:
         """Count records that give no request although they are well formed."""

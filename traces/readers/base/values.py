@@ -28,7 +28,7 @@ def _up_to(limit: int) -> str:
 
 _INT = rf"(?:{_up_to(2**63 - 1)}|-{_up_to(2**63)})"
 _HEX = r"0[xX][0-9a-fA-F]{1,16}"
-_FLOAT = r"[-+]?(?:[0-9]{1,300}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"
+_FLOAT = r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def from_text(column: Any, kind: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.cast(_valid_utf8(column), pa.string())
+    text = _valid_utf8(column)
     if kind == "size":
         text = pc.replace_substring_regex(text, r"\.0*$", "")
     if kind == "key":
@@ -86,9 +86,12 @@ def from_text(column: Any, kind: str) -> Any:
             below = pc.cast(pc.if_else(negative, text, "0"), pa.int64())
             above = pc.cast(pc.if_else(negative, "0", text), pa.uint64())
             return pc.if_else(negative, below.view(pa.uint64()), above)
+    if kind == "text":
+        return text
     if kind == "word":
         return text.dictionary_encode()
-    return pc.cast(pc.ltrim(text, "+") if kind == "float" else text, arrow_type(kind))
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return pc.cast(pc.utf8_ltrim(text, characters="+") if kind == "float" else text, arrow_type(kind))
 
 
 def _valid_utf8(column: Any) -> Any:

@@ -1,0 +1,48 @@
+"""SPC block traces, as in the UMass repository: ``ASU,LBA,size,opcode,timestamp``.
+
+LBA counts blocks of 512 bytes, size is in bytes, the time in seconds. The key is
+the block number with the application-specific unit (ASU) in its upper 16 bits.
+Source: SPC Trace File Format Specification 1.0.1 (2002).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..batch import Batch
+from .base.operations import operations
+from .base.registry import trace_format
+from .base.text import Columns, Field, Layout, TextReader
+
+__all__ = ["Spc"]
+
+
+@trace_format(
+    "spc",
+    title="SPC (UMass) block trace",
+    description="'ASU,LBA,size,opcode,timestamp' per line",
+    source="https://traces.cs.umass.edu/docs/traces/storage/",
+    suffixes=(".spc",),
+    address_bytes=512,
+)
+class Spc(TextReader):
+    """Reader of SPC traces; fields after the fifth are ignored, as the specification allows."""
+
+    layout = Layout(
+        {
+            "asu": Field(0, "int", pattern="[0-9]{1,4}"),
+            "lba": Field(1, "int", pattern="[0-9]{1,14}"),
+            "size": Field(2, "size"),
+            "op": Field(3, "word", pattern="[RrWw]"),
+            "time": Field(4, "float"),
+        }
+    )
+
+    def batch(self, fields: Columns) -> Batch:
+        """Join unit and block into the key."""
+        return Batch(
+            keys=(fields["asu"] << 48 | fields["lba"]).view(np.uint64),
+            sizes=fields["size"],
+            times=fields["time"],
+            ops=operations(fields["op"]),
+        )
