@@ -66,6 +66,7 @@ def write_report(
         loader=PackageLoader("evictlab.experiments", "templates"), autoescape=select_autoescape(default=True)
     )
     environment.filters["percent"] = lambda x: "" if pd.isna(x) else f"{100 * x:.2f} %"
+    environment.filters["points"] = lambda x: "" if pd.isna(x) else f"{100 * x:.2f}"
     page = environment.get_template("report.html.j2").render(
         title=title,
         baseline=baseline,

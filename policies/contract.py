@@ -28,12 +28,15 @@ An object with methods of these names instead of a registered state works as wel
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
+
+from ..traces.errors import UsageError
 
 __all__ = [
     "KERNEL_OPTIONS",
@@ -95,9 +98,20 @@ def kernels(
     state_type : type
         The policy's `NamedTuple` of arrays. One type belongs to one policy.
     find, hit, insert, evict, admit, peek : callable
-        Plain Python functions as in the module's contract; they must be compilable by numba and allocate nothing.
+        Plain Python functions as in the module's contract, their parameters named as there; they must be compilable by
+        numba and allocate nothing.
+
+    Raises
+    ------
+    UsageError
+        A function whose parameters are named otherwise (numba matches them by name).
     """
-    _TABLE[state_type] = Kernels(find, hit, insert, evict, admit, peek)
+    table = Kernels(find, hit, insert, evict, admit, peek)
+    for name, function in table._asdict().items():
+        expected = ("state", "obj") if name == "find" else ("state", "obj", "now", "size")
+        if function is not None and tuple(inspect.signature(function).parameters) != expected:
+            raise UsageError(f"{state_type.__name__}: {name} must be declared as {name}({', '.join(expected)})")
+    _TABLE[state_type] = table
 
 
 def kernels_of(state: Any) -> Kernels:

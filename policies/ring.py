@@ -8,11 +8,21 @@ import numpy as np
 
 from .contract import helper
 
-__all__ = ["Ring", "length", "make_ring", "pop", "push"]
+__all__ = ["Ring", "front", "length", "make_ring", "pop", "push"]
+
+_FRONT, _BACK = 0, 1
 
 
 class Ring(NamedTuple):
-    """`slots`: int32[most members], circular. `ends`: int64[2], index of the oldest member and number of members."""
+    """A queue of objects.
+
+    Attributes
+    ----------
+    slots : uint32[most members + 1]
+        Circular; one place stays free, so that full and empty differ.
+    ends : int64[2]
+        Place of the oldest member, and the place after the newest.
+    """
 
     slots: Any
     ends: Any
@@ -20,31 +30,36 @@ class Ring(NamedTuple):
 
 def make_ring(most: int) -> Ring:
     """Return an empty queue with room for `most` members."""
-    return Ring(np.empty(max(most, 1), np.int32), np.zeros(2, np.int64))
+    return Ring(np.empty(most + 1, np.uint32), np.zeros(2, np.int64))
 
 
 @helper
 def length(ring):  # type: ignore[no-untyped-def]
     """Return the number of members."""
-    return ring.ends[1]
+    count = ring.ends[_BACK] - ring.ends[_FRONT]
+    return count if count >= 0 else count + len(ring.slots)
+
+
+@helper
+def front(ring):  # type: ignore[no-untyped-def]
+    """Return the oldest member; there must be one."""
+    return ring.slots[ring.ends[_FRONT]]
 
 
 @helper
 def push(ring, obj):  # type: ignore[no-untyped-def]
     """Add `obj` as the newest member; there must be room."""
-    at = ring.ends[0] + ring.ends[1]
-    if at >= len(ring.slots):
-        at -= len(ring.slots)
+    at = ring.ends[_BACK]
     ring.slots[at] = obj
-    ring.ends[1] += 1
+    at += 1
+    ring.ends[_BACK] = at if at < len(ring.slots) else 0
 
 
 @helper
 def pop(ring):  # type: ignore[no-untyped-def]
     """Remove and return the oldest member; there must be one."""
-    at = ring.ends[0]
+    at = ring.ends[_FRONT]
     obj = ring.slots[at]
     at += 1
-    ring.ends[0] = at if at < len(ring.slots) else 0
-    ring.ends[1] -= 1
+    ring.ends[_FRONT] = at if at < len(ring.slots) else 0
     return obj

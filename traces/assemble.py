@@ -54,6 +54,4 @@ def assemble(batches: Iterable[Batch], provenance: Provenance, folder: Path | No
             column.close()
     arrays = {name: column.finish() for name, column in columns.items()}
     ids = arrays.pop("ids", np.empty(0, np.int32))
-    return RequestTrace(
-        ids, densifier.n_objects, key_source=densifier.keys(), provenance=provenance, **arrays
-    )
+    return RequestTrace(ids, densifier.n_objects, key_source=densifier.keys(), provenance=provenance, **arrays)

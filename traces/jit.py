@@ -51,14 +51,14 @@ def compiled(folder: Path, **options: Any) -> Callable[[Callable[..., Any]], Any
         if not keep:
             return numba.njit(**options)(function)
         # numba looks at its setting once, when the decorator runs; so ours need not last longer.
+        ours = {"CACHE_DIR": str(folder), "CACHE_LOCATOR_CLASSES": ""}
         with _deciding_where:
-            before = {name: getattr(config, name, "") for name in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES")}
+            theirs = {name: getattr(config, name, "") for name in ours}
             try:
-                config.CACHE_DIR, config.CACHE_LOCATOR_CLASSES = str(folder), ""
+                vars(config).update(ours)
                 return numba.njit(cache=True, **options)(function)
             finally:
-                for name, value in before.items():
-                    setattr(config, name, value)
+                vars(config).update(theirs)
 
     return decorate
 

@@ -88,9 +88,7 @@ def _words(columns: tuple[str, ...]) -> str:
 
 def take(batch: Batch, which: npt.NDArray[Any] | slice) -> Batch:
     """The requests of `batch` at a mask, at positions or in a slice, with all columns."""
-    if isinstance(batch.keys, np.ndarray):
-        keys = batch.keys[which]
-    elif isinstance(which, slice):
+    if isinstance(batch.keys, np.ndarray) or isinstance(which, slice):
         keys = batch.keys[which]
     else:
         keys = batch.keys.filter(which) if which.dtype == np.bool_ else batch.keys.take(which)

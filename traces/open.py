@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ from typing import Any
 from .assemble import assemble
 from .batch import Account, Batch
 from .columns import SpillError
-from .errors import UsageError
+from .errors import CapabilityError
+from .files import Sources, expand
 from .normalise import normalise
 from .provenance import Provenance
 from .readers import FORMATS, READER_VERSION, open_reader
@@ -24,9 +23,7 @@ from .request import RequestTrace
 from .selection import Selection
 from .store import entry, growing_folder, load, save
 
-__all__ = ["Scan", "expand", "open_trace", "scan"]
-
-Sources = str | Path | Sequence[str | Path]
+__all__ = ["Scan", "open_trace", "scan"]
 
 
 def open_trace(
@@ -37,6 +34,7 @@ def open_trace(
     start_s: float | None = None,
     stop_s: float | None = None,
     split_bytes: int | None = None,
+    address_bytes: int | None = None,
     sample: float | None = None,
     seed: int = 0,
     name: str = "",
@@ -52,7 +50,7 @@ def open_trace(
     cache : bool
         Keep the numbered trace in the user's cache folder and find it there again.
         Without it everything is held in memory.
-    limit, start_s, stop_s, split_bytes, sample, seed
+    limit, start_s, stop_s, split_bytes, address_bytes, sample, seed
         Which part of it; see `evictlab.traces.selection.Selection`.
     name : str
         What tables and plots call the trace; the file's name if empty.
@@ -66,26 +64,25 @@ def open_trace(
     TraceError
         A file cannot be read, or no request is left.
     """
-    selection = Selection(limit, start_s, stop_s, split_bytes, sample=sample, seed=seed)
-    source = Scan(source, selection, name, reader_options)
+    selection = Selection(limit, start_s, stop_s, split_bytes, address_bytes, sample, seed)
+    walk = Scan(source, selection, name, reader_options)
     if not cache:
-        return source.assemble()
-    path = entry(source.identity(), source.name)
+        return walk.assemble()
+    path = entry(walk.identity(), walk.readers[0].path.name)
     if (kept := load(path)) is not None:
-        return kept
+        return replace(kept, provenance=replace(kept.provenance, name=walk.name))
     try:
         with growing_folder() as folder:
-            trace = source.assemble(folder)
-            try:
-                save(trace, path)
-            except SpillError as error:
-                trace.provenance.account.notes.append(f"ids are not kept for the next time: {error}")
-                return trace
-        return load(path) or trace
+            save(walk.assemble(folder), path)
+        kept = load(path)
+        if kept is not None:
+            return kept
+        why = "it was deleted meanwhile"
     except SpillError as error:
-        trace = source.assemble()
-        trace.provenance.account.notes.append(f"held in memory: {error}")
-        return trace
+        why = str(error)
+    trace = walk.assemble()
+    trace.provenance.account.notes.append(f"held in memory, because the numbered trace could not be kept: {why}")
+    return trace
 
 
 def scan(source: Sources, name: str = "", selection: Selection | None = None, **reader_options: Any) -> Scan:
@@ -104,17 +101,26 @@ class Scan:
         Of the walk under way; complete when `batches` is exhausted.
     """
 
-    def __init__(
-        self, source: Sources, selection: Selection, name: str, reader_options: dict[str, Any]
-    ) -> None:
+    def __init__(self, source: Sources, selection: Selection, name: str, reader_options: dict[str, Any]) -> None:
         self.readers = [open_reader(place, **reader_options) for place in expand(source)]
         first = self.readers[0]
-        if selection.split_bytes is not None and selection.address_bytes is None:
-            selection = replace(selection, address_bytes=FORMATS[first.name].address_bytes)
-        self.selection = selection
+        self.selection = self._with_address_bytes(selection)
         more = f" + {len(self.readers) - 1} more" if len(self.readers) > 1 else ""
         self.name = name or f"{first.path.name}{more}"
         self.account = Account()
+
+    def _with_address_bytes(self, selection: Selection) -> Selection:
+        """What a key counts is known from the format, or must be said: it is never guessed."""
+        if selection.split_bytes is None or selection.address_bytes is not None:
+            return selection
+        formats = {reader.name: FORMATS[reader.name].address_bytes for reader in self.readers}
+        known = set(formats.values())
+        if len(known) == 1 and (step := known.pop()) is not None:
+            return replace(selection, address_bytes=step)
+        raise CapabilityError(
+            f"splitting into blocks needs to know what the keys of {' and '.join(formats)} count: "
+            "address_bytes=1 for byte addresses, 512 for sectors"
+        )
 
     def batches(self) -> Iterator[Batch]:
         """Walk the files from the start.
@@ -152,10 +158,8 @@ class Scan:
         files = []
         for reader in self.readers:
             facts = reader.path.stat()
-            files.append(
-                [str(reader.path.absolute()), facts.st_size, facts.st_mtime_ns, reader.name, reader.options]
-            )
-        return {"files": files, "readers": READER_VERSION, "selection": self.selection.to_dict(), "name": self.name}
+            files.append([str(reader.path.absolute()), facts.st_size, facts.st_mtime_ns, reader.name, reader.options])
+        return {"files": files, "readers": READER_VERSION, "selection": self.selection.to_dict()}
 
 
 def _add(total: Account, part: Account) -> None:
@@ -163,35 +167,3 @@ def _add(total: Account, part: Account) -> None:
     total.dropped.update(part.dropped)
     total.repaired.update(part.repaired)
     total.notes.extend(note for note in part.notes if note not in total.notes)
-
-
-def expand(source: Sources) -> list[str]:
-    """The files that `source` names, with patterns replaced by what they match, in alphabetical order.
-
-    Raises
-    ------
-    UsageError
-        Nothing is named, no file matches, or a folder is named.
-    """
-    places = [source] if isinstance(source, (str, Path)) else list(source)
-    if not places:
-        raise UsageError("no trace is named")
-    return [file for place in places for file in _expand_one(os.fspath(place))]
-
-
-def _expand_one(place: str) -> list[str]:
-    prefix, path = "", place
-    if not os.path.exists(path):
-        before, colon, after = place.partition(":")
-        if colon and before.replace("-", "_") in FORMATS:
-            prefix, path = before + colon, after
-    if os.path.isdir(path):
-        raise UsageError(f"{path} is a folder; name its files, for example '{os.path.join(path, '*')}'")
-    if os.path.exists(path) or not glob.has_magic(path):
-        return [place]
-    if files := sorted(file for file in glob.glob(path, recursive=True) if os.path.isfile(file)):
-        return [prefix + file for file in files]
-    folder = os.path.dirname(path) or "."
-    if not glob.has_magic(folder) and not os.path.isdir(folder):
-        raise UsageError(f"no file matches {path!r}: there is no folder {folder!r}")
-    raise UsageError(f"no file in {folder!r} matches {os.path.basename(path)!r}")

@@ -89,9 +89,7 @@ class Provenance:
     @classmethod
     def from_dict(cls, facts: Mapping[str, Any]) -> Provenance:
         """The inverse of `to_dict`."""
-        account = Account(
-            facts["records"], Counter(facts["dropped"]), Counter(facts["repaired"]), list(facts["notes"])
-        )
+        account = Account(facts["records"], Counter(facts["dropped"]), Counter(facts["repaired"]), list(facts["notes"]))
         return cls(facts["name"], tuple(facts["sources"]), facts["reader"], facts["options"], account)
 
 

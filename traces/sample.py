@@ -24,7 +24,7 @@ from .normalise import take
 from .request import RequestTrace
 from .units import format_duration
 
-__all__ = ["head", "sample", "sample_batches", "sampled", "time_slice", "time_slice_batches", "train_test"]
+__all__ = ["head", "sample_batches", "sample_objects", "sampled", "time_slice", "time_slice_batches", "train_test"]
 
 MODULUS = 1 << 24
 """P of the paper: rates are multiples of 2^-24."""
@@ -62,7 +62,7 @@ def sample_batches(batches: Iterable[Batch], rate: float, seed: int = 0) -> Iter
         yield take(batch, sampled(batch.keys, rate, seed))
 
 
-def sample(trace: RequestTrace, rate: float, seed: int = 0) -> RequestTrace:
+def sample_objects(trace: RequestTrace, rate: float, seed: int = 0) -> RequestTrace:
     """All requests for a share of the objects; see `sampled`.
 
     Raises
@@ -87,9 +87,7 @@ def head(batches: Iterable[Batch], n_requests: int) -> Iterator[Batch]:
             return
 
 
-def time_slice_batches(
-    batches: Iterable[Batch], start_s: float = 0.0, stop_s: float | None = None
-) -> Iterator[Batch]:
+def time_slice_batches(batches: Iterable[Batch], start_s: float = 0.0, stop_s: float | None = None) -> Iterator[Batch]:
     """Requests from `start_s` (included) to `stop_s` (not included) after the first; reading stops there.
 
     Raises

@@ -29,7 +29,7 @@ class Selection:
     address_bytes : int, optional
         With `split_bytes`: bytes from one key to the next, 512 for sector numbers.
     sample : float, optional
-        Only the requests for this share of the objects (`sample`).
+        Only the requests for this share of the objects (`sample_objects`).
     seed : int
         Of the sample.
     """

@@ -22,9 +22,7 @@ MOST_BLOCKS = 1 << 20
 """A request for more blocks than this (4 GiB in blocks of 4 KiB) is damage, not a request."""
 
 
-def split_blocks(
-    batches: Iterable[Batch], block_bytes: int, address_bytes: int, account: Account
-) -> Iterator[Batch]:
+def split_blocks(batches: Iterable[Batch], block_bytes: int, address_bytes: int, account: Account) -> Iterator[Batch]:
     """Replace each request by one request per block that it touches.
 
     Parameters

@@ -17,6 +17,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,15 +79,11 @@ def load(path: Path) -> RequestTrace | None:
             batch = file.get_batch(0)
             provenance = Provenance.from_dict(json.loads(file.schema.metadata[b"evictlab"]))
         key = batch.column("key")
-        columns = {
-            name: batch.column(NAMES[name]).to_numpy() for name in COLUMNS if NAMES[name] in batch.schema.names
-        }
+        columns = {name: batch.column(NAMES[name]).to_numpy() for name in COLUMNS if NAMES[name] in batch.schema.names}
         keys = key.dictionary
         if not pa.types.is_large_string(keys.type):
             keys = keys.to_numpy()
-        trace = RequestTrace(
-            key.indices.to_numpy(), len(keys), key_source=keys, provenance=provenance, **columns
-        )
+        trace = RequestTrace(key.indices.to_numpy(), len(keys), key_source=keys, provenance=provenance, **columns)
     except (pa.ArrowException, OSError, KeyError, ValueError):
         with suppress(OSError):
             path.unlink()
@@ -114,15 +111,14 @@ def save(trace: RequestTrace, path: Path) -> None:
         [("key", arrays[0].type), *((NAMES[name], pa.from_numpy_dtype(DTYPES[name])) for name in columns)],
         metadata={"evictlab": json.dumps(trace.provenance.to_dict(), default=str)},
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix="growing-", suffix=".arrow")
-    os.close(handle)
+    temporary = path.with_name(f"growing-{uuid.uuid4().hex}.arrow")
     try:
-        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-        os.replace(temporary, path)
+        temporary.replace(path)
     except (OSError, pa.ArrowException) as error:
         with suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         raise SpillError(str(error)) from error
     prune(path)
 

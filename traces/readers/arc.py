@@ -6,6 +6,7 @@ request each, of equal size. Source: Megiddo and Modha, FAST 2003, section V.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,7 +21,7 @@ from .base.text import Columns, Field, Layout, TextReader, matches
 __all__ = ["Arc"]
 
 _NUMBER = "[0-9]{1,18}"
-_ALL_FOUR = Layout({name: Field(i, "int", pattern=_NUMBER) for i, name in enumerate("abcd")}, " ", width=4)
+_ALL_FOUR = Layout({name: Field(i, "int", looks=_NUMBER) for i, name in enumerate("abcd")}, " ", width=4)
 
 
 @trace_format(
@@ -34,7 +35,7 @@ _ALL_FOUR = Layout({name: Field(i, "int", pattern=_NUMBER) for i, name in enumer
 class Arc(TextReader):
     """Reader of the ARC authors' traces."""
 
-    layout = Layout({"start": Field(0, "int"), "count": Field(1, "int", pattern=_NUMBER)}, " ")
+    layout = Layout({"start": Field(0, "int"), "count": Field(1, "int", bits=62)}, " ")
 
     @classmethod
     def sniff(cls, head: Head) -> float:
@@ -51,8 +52,17 @@ class Arc(TextReader):
         """Take the runs apart."""
         start, count = fields["start"], fields["count"]
         if len(count) and count.max() > MAX_RUN:
-            i = int(count.argmax())
-            raise FormatError(self.path, f"a run of {count[i]:,} blocks from block {start[i]}, more than 2^31")
+            longest = int(count.argmax())
+            where = self._find(start[longest], count[longest])
+            raise FormatError(self.path, f"a run of {count[longest]:,} blocks; {MAX_RUN:,} is the most", where)
         self.drop("run of no blocks", int((count == 0).sum()))
         for record, step in runs(count):
             yield Batch(keys=(start[record] + step).view(np.uint64))
+
+    def _find(self, start: int, count: int) -> str:
+        run = re.compile(rb"^[ \t]*%d[ \t]+%d\b" % (start, count), re.MULTILINE)
+        for first_line, block in self.source.blocks():
+            if found := run.search(block):
+                line = first_line + block.count(b"\n", 0, found.start())
+                return f"line {line}"
+        return ""

@@ -6,7 +6,8 @@
     int64_t key;     // corda, scarab
 
 There is no magic number, so such a file is recognised by regularity only: the
-first byte of a number varies less than the last one, or whole numbers recur.
+upper bytes of a number vary less than the lower ones and neighbours are often
+close, or whole 64-bit hashes recur.
 """
 
 from __future__ import annotations
@@ -108,9 +109,9 @@ def _number_bytes(head: Head) -> int:
     hashes = n_pairs <= 1.02 * max(n_high, n_low) and not np.isin(high, low).mean() > 0.05
     if hashes and min(_variety(head.data, 8)) > 7:  # 64-bit hashes: noise, except that some recur
         return 8 if n_pairs < 0.99 * len(high) else 0
-    first, *_, last = _variety(head.data, 4)
+    variety = _variety(head.data, 4)
     near = np.abs(np.diff(words)) < 1 << 16
-    return 4 if first + 0.5 < last and near.mean() > 0.02 else 0
+    return 4 if variety[0] <= variety[1] and variety[0] + 1 < max(variety) and near.mean() > 0.02 else 0
 
 
 def _variety(data: bytes, width: int) -> list[float]:

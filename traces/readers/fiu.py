@@ -1,7 +1,7 @@
 """FIU block traces: ``time pid process block n_blocks R|W major minor [digest]``.
 
 The time is in nanoseconds, blocks are of 512 bytes. The key is the first block with
-the device in its upper 16 bits. Source: SNIA IOTTA 390 and 414, README; Koller and
+the device number above 37 bits. Source: SNIA IOTTA 390 and 414, README; Koller and
 Rangaswami, FAST 2010.
 """
 
@@ -33,20 +33,20 @@ class Fiu(TextReader):
     layout = Layout(
         {
             "time": Field(0, "int"),
-            "block": Field(3, "int", pattern="[0-9]{1,14}"),
-            "n_blocks": Field(4, "int", pattern="[0-9]{1,10}"),
-            "op": Field(5, "word", pattern="[RrWw]"),
-            "major": Field(6, "int", pattern="[0-9]{1,3}"),
-            "minor": Field(7, "int", pattern="[0-9]{1,3}"),
+            "block": Field(3, "int", bits=37),
+            "n_blocks": Field(4, "int", bits=40),
+            "op": Field(5, "word", looks="[RrWw]"),
+            "major": Field(6, "int", bits=8),
+            "minor": Field(7, "int", bits=8),
         },
         " ",
     )
 
     def batch(self, fields: Columns) -> Batch:
         """Join device and block into the key; blocks become bytes, nanoseconds seconds."""
-        device = (fields["major"] & 127) << 8 | fields["minor"] & 255
+        device = fields["major"] << 8 | fields["minor"]
         return Batch(
-            keys=(device << 48 | fields["block"]).view(np.uint64),
+            keys=(device << 37 | fields["block"]).view(np.uint64),
             sizes=fields["n_blocks"] * _BLOCK_BYTES,
             times=fields["time"] / 1e9,
             ops=operations(fields["op"]),

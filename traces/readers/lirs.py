@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from .base.registry import trace_format
 from .base.sniff import CERTAIN, POSSIBLE, Head
 from .base.text import Field, Layout, TextReader
@@ -21,7 +23,7 @@ class Lirs(TextReader):
     """Reader of the LIRS authors' traces."""
 
     layout = Layout({"key": Field(0, "key")}, width=1)
-    skipped = {r"^\*\s*$": "mark '*'"}
+    skipped: ClassVar = {r"^\*\s*$": "mark '*'"}
 
     @classmethod
     def sniff(cls, head: Head) -> float:

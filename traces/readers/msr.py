@@ -1,7 +1,7 @@
 """MSR Cambridge block traces: ``Timestamp,Hostname,Disk,Type,Offset,Size,ResponseTime``.
 
 Times are Windows file times (100 ns), offset and size are bytes. The key is the
-offset with the disk number in its upper 8 bits; a file is of one host. The
+offset with the disk number above its 54 bits; a file is of one host. The
 response time, in seconds, is what a miss costs. Source: SNIA IOTTA 388, README;
 Narayanan et al., FAST 2008.
 """
@@ -33,10 +33,10 @@ class Msr(TextReader):
     layout = Layout(
         {
             "time": Field(0, "int"),
-            "host": Field(1, "word", pattern="[A-Za-z][A-Za-z0-9_]*"),
-            "disk": Field(2, "int", pattern="[0-9]{1,2}"),
-            "op": Field(3, "word", pattern="[Rr]ead|[Ww]rite"),
-            "offset": Field(4, "int", pattern="[0-9]{1,16}"),
+            "host": Field(1, "word", looks="[A-Za-z][A-Za-z0-9_]*"),
+            "disk": Field(2, "int", bits=8),
+            "op": Field(3, "word", looks="[Rr]ead|[Ww]rite"),
+            "offset": Field(4, "int", bits=54),
             "size": Field(5, "size"),
             "response": Field(6, "int"),
         }
@@ -47,7 +47,7 @@ class Msr(TextReader):
         if len(fields["host"].texts) > 2:
             self.note("more than one host: equal offsets of two hosts count as one object")
         return Batch(
-            keys=(fields["disk"] << 56 | fields["offset"]).view(np.uint64),
+            keys=(fields["disk"] << 54 | fields["offset"]).view(np.uint64),
             sizes=fields["size"],
             times=fields["time"] / _TICKS_PER_S,
             costs=(fields["response"] / _TICKS_PER_S).astype(np.float32),

@@ -1,7 +1,7 @@
 """SPC block traces, as in the UMass repository: ``ASU,LBA,size,opcode,timestamp``.
 
 LBA counts blocks of 512 bytes, size is in bytes, the time in seconds. The key is
-the block number with the application-specific unit (ASU) in its upper 16 bits.
+the block number with the application-specific unit (ASU) above its 38 bits.
 Source: SPC Trace File Format Specification 1.0.1 (2002).
 """
 
@@ -30,10 +30,10 @@ class Spc(TextReader):
 
     layout = Layout(
         {
-            "asu": Field(0, "int", pattern="[0-9]{1,4}"),
-            "lba": Field(1, "int", pattern="[0-9]{1,14}"),
+            "asu": Field(0, "int", bits=15),
+            "lba": Field(1, "int", bits=38),
             "size": Field(2, "size"),
-            "op": Field(3, "word", pattern="[RrWw]"),
+            "op": Field(3, "word", looks="[RrWw]"),
             "time": Field(4, "float"),
         }
     )
@@ -41,7 +41,7 @@ class Spc(TextReader):
     def batch(self, fields: Columns) -> Batch:
         """Join unit and block into the key."""
         return Batch(
-            keys=(fields["asu"] << 48 | fields["lba"]).view(np.uint64),
+            keys=(fields["asu"] << 38 | fields["lba"]).view(np.uint64),
             sizes=fields["size"],
             times=fields["time"],
             ops=operations(fields["op"]),

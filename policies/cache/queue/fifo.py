@@ -13,7 +13,7 @@ import numpy as np
 
 from ...contract import kernels
 from ...registry import Policy, policy
-from ...ring import Ring, make_ring, pop, push
+from ...ring import Ring, front, make_ring, pop, push
 from ...setting import Setting
 
 __all__ = ["Fifo"]
@@ -50,7 +50,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
-    return state.queue.slots[state.queue.ends[0]]
+    return front(state.queue)
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...contract import kernels
 from ...registry import Policy, policy
 from ...setting import Setting
-from ...shelf import Shelf, give_back, make_shelf, oldest, push, take, unlink
+from ...shelf import Shelf, bottom, give_back, make_shelf, push, take, unlink
 
 __all__ = ["Lru"]
 
@@ -48,11 +48,11 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
-    return state.shelf.obj_of[oldest(state.shelf, 0)]
+    return state.shelf.obj_of[bottom(state.shelf, 0)]
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
-    slot = oldest(state.shelf, 0)
+    slot = bottom(state.shelf, 0)
     unlink(state.shelf, slot)
     return give_back(state.shelf, slot)
 

@@ -53,6 +53,6 @@ class RecordReader(Reader):
         if self.source.compression:
             yield from self.source.chunks(n_bytes, skip=self.header_bytes)
             return
-        content = memoryview(np.memmap(self.path, np.uint8, mode="r"))[self.header_bytes :]
+        content = np.memmap(self.path, np.uint8, mode="r").data[self.header_bytes :]
         for start in range(0, len(content), n_bytes):
             yield content[start : start + n_bytes]

@@ -11,22 +11,24 @@ from .text import Words
 __all__ = ["LIBCACHESIM_OPS", "operations"]
 
 _WORDS = {
-    GET: "get gets get_lease getchunkdata read r rs l load head nop",
-    SET: "set set_lease putchunk write w ws s store put post add replace cas append prepend incr decr update",
+    GET: "get gets get_lease getchunkdata head read r rs load l nop 08 28 88 a8",
+    SET: "set set_lease putchunk put post write w ws store s add replace cas append prepend incr decr update "
+    "0a 2a 8a aa",
     DELETE: "delete del remove invalidate purge",
 }
 _BY_WORD = {word: code for code, words in _WORDS.items() for word in words.split()}
 
-LIBCACHESIM_OPS = np.array([GET, GET, GET, *[SET] * 6, DELETE, SET, SET, GET, SET, SET], dtype=np.uint8)
+LIBCACHESIM_OPS = np.full(256, OTHER, dtype=np.uint8)
 """Code by libCacheSim's ``req_op_e``: nop get gets set add cas replace append prepend delete incr decr
 read write update."""
+LIBCACHESIM_OPS[:15] = [GET, GET, GET, *[SET] * 6, DELETE, SET, SET, GET, SET, SET]
 
 
 def operations(words: Words) -> npt.NDArray[np.uint8]:
     """Return the operation of each request, `OTHER` for words that are not known.
 
-    Upper case, and what follows a dot (``getChunkData.Permanent``), do not matter.
-    An empty field is a `GET`.
+    SCSI opcodes in hexadecimal are known too. Upper case, and what follows a dot
+    (``getChunkData.Permanent``), do not matter. An empty field is a `GET`.
     """
     codes = [_BY_WORD.get(text.strip().lower().split(".")[0], OTHER) for text in words.texts[:-1]]
     return np.array([*codes, GET], dtype=np.uint8)[words.codes]

@@ -72,5 +72,5 @@ def detect(source: Source) -> FormatSpec:
     raise FormatError(
         source.path,
         f"is in no known trace format; it starts with {shown}",
-        hint=f"Name its format: {', '.join(FORMATS)} (format:{source.path}).",
+        hint=f"Name its format, as in plain:{source.path}; known: {', '.join(FORMATS)}.",
     )

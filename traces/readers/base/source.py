@@ -43,7 +43,7 @@ class Source:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            with open(self.path, "rb") as file:
+            with self.path.open("rb") as file:
                 start = file.read(6)
         except FileNotFoundError:
             raise FormatError(path, "no such file", hint=_nearest(self.path)) from None
@@ -75,7 +75,7 @@ class Source:
     def open(self) -> IO[bytes] | Any:
         """Return a binary stream of the content, positioned at its start."""
         if self.compression is None:
-            return open(self.path, "rb")
+            return self.path.open("rb")
         if self.compression == "xz":
             return lzma.open(self.path, "rb")
         import pyarrow as pa
@@ -86,7 +86,7 @@ class Source:
         """`head`, and for an uncompressed file also pieces from its middle and end."""
         pieces = [self.head]
         if self.compression is None and not self.complete:
-            with open(self.path, "rb") as file:
+            with self.path.open("rb") as file:
                 size = file.seek(0, 2)
                 for quarter in (1, 2, 3, 4):
                     file.seek(max(0, size * quarter // 4 - HEAD_BYTES // 4))
@@ -104,7 +104,7 @@ class Source:
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number of the first line, whole lines), about `BLOCK_BYTES` at a time.
 
-        Line ends are ``\\n`` afterwards; a byte-order mark is gone.
+        Line ends are single newlines afterwards; a byte-order mark is gone.
         """
         line, rest = 1, b""
         for number, chunk in enumerate(self.chunks(BLOCK_BYTES)):

@@ -49,14 +49,17 @@ class Field:
         Of `KINDS`.
     missing : float or None
         Value of an empty field; None where it must not be empty.
-    pattern : str or None
-        Narrower spelling than the kind's, for recognising a format.
+    bits : int or None
+        A number must be from 0 to below 2^bits, or its line is unreadable.
+    looks : str or None
+        Pattern of what usually stands there, for recognising the format only.
     """
 
     position: int
     kind: str
     missing: float | None = None
-    pattern: str | None = None
+    bits: int | None = None
+    looks: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,15 @@ class Layout:
 
     @cached_property
     def pattern(self) -> str:
-        """Regular expression of a line, with a named group per field."""
+        """Regular expression of a line that can be read, with a named group per field."""
+        return self._pattern(usual=False)
+
+    @cached_property
+    def looks(self) -> str:
+        """Regular expression of a line that is typical of the format."""
+        return self._pattern(usual=True)
+
+    def _pattern(self, usual: bool) -> str:
         blanks = self.delimiter == BLANKS
         separator = r"[ \t]+" if blanks else re.escape(self.delimiter)
         anything = r"[^ \t\r\n]*" if blanks else rf"[^{re.escape(self.delimiter)}\r\n]*"
@@ -94,7 +105,7 @@ class Layout:
                 parts.append(anything)
                 continue
             name, field = at[position]
-            spelling = field.pattern or KINDS[field.kind].pattern
+            spelling = (usual and field.looks) or KINDS[field.kind].pattern
             if spelling is None:
                 spelling = anything if field.missing is not None else anything.replace("]*", "]+")
             else:
@@ -102,7 +113,8 @@ class Layout:
             group = f"(?P<{name}>{spelling})"
             if self.quoted and KINDS[field.kind].pattern:
                 group = f'"?{group}"?'
-            parts.append(group if blanks or field.kind == "text" else f" *{group} *")
+            tight = blanks or KINDS[field.kind].arrow == "string"
+            parts.append(group if tight else f" *{group} *")
         rest = "" if self.width else f"(?:{separator}.*)?"
         start = r"[ \t]*" if blanks else ""
         return rf"^{start}{separator.join(parts)}{rest}[ \t\r\n]*$"
@@ -147,6 +159,12 @@ class TextReader(Reader):
                 columns = self._sift(first_line, block)
             yield from self._batches(columns)
 
+    @cached_property
+    def _delimiter(self) -> str:
+        """The one character between fields, where there is one."""
+        tabs = self.layout.delimiter == BLANKS and b"\t" in self.source.head.partition(b"\n")[0]
+        return "\t" if tabs else self.layout.delimiter
+
     def _parse(self, block: bytes) -> Columns | None:
         """Return the typed columns of a block, or None if any line of it is out of order."""
         import pyarrow as pa
@@ -158,9 +176,7 @@ class TextReader(Reader):
             table = csv.read_csv(
                 pa.BufferReader(block),
                 csv.ReadOptions(autogenerate_column_names=True),
-                csv.ParseOptions(
-                    delimiter=self.layout.delimiter, quote_char='"' if self.layout.quoted else False
-                ),
+                csv.ParseOptions(delimiter=self._delimiter, quote_char='"' if self.layout.quoted else False),
                 csv.ConvertOptions(
                     column_types={names[name]: arrow_type(field.kind) for name, field in fields.items()},
                     include_columns=list(names.values()),
@@ -171,10 +187,13 @@ class TextReader(Reader):
             return None
         columns = {name: table.column(i) for i, name in enumerate(names)}
         for name, field in fields.items():
-            if field.missing is None and (columns[name].null_count or _blank(columns[name], field.kind)):
+            if field.missing is None and (columns[name].null_count or _hollow(columns[name], field.kind)):
                 return None
+        plain = self._plain(columns)
+        if not self._in_range(plain).all():
+            return None
         self.account.records += table.num_rows
-        return self._plain(columns)
+        return plain
 
     def _sift(self, first_line: int, block: bytes) -> Columns:
         """Return the columns of the lines of a block that are in order; count the others."""
@@ -184,9 +203,7 @@ class TextReader(Reader):
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
         torn = not block.endswith(b"\n")
         bounds = np.concatenate(([0], ends + 1, [len(block)] if torn else [])).astype(np.int32)
-        lines = pa.Array.from_buffers(
-            pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(block)]
-        )
+        lines = pa.Array.from_buffers(pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), pa.py_buffer(block)])
         numbers = np.arange(first_line, first_line + len(lines))
         pending = ~pc.match_substring_regex(lines, r"^\s*$").to_numpy(zero_copy_only=False)
         self.account.records += int(pending.sum())
@@ -200,16 +217,17 @@ class TextReader(Reader):
         if torn and bad[-1]:
             bad[-1] = False
             self.drop(TORN, 1, [_example(numbers[-1], lines[-1])])
-        where = np.flatnonzero(bad)
-        self.refuse("unreadable", len(where), [_example(numbers[i], lines[int(i)]) for i in where[:3]])
         found = found.filter(pa.array(good))
         columns = {}
         for name, field in self.layout.fields.items():
             column = found.field(name)
-            if self.layout.quoted:
-                column = _unquote(column)
-            columns[name] = from_text(column, field.kind)
-        return self._plain(columns)
+            columns[name] = from_text(_unquote(column) if self.layout.quoted else column, field.kind)
+        plain = self._plain(columns)
+        in_range = self._in_range(plain)
+        bad[np.flatnonzero(good)[~in_range]] = True
+        where = np.flatnonzero(bad)
+        self.refuse("unreadable", len(where), [_example(numbers[i], lines[int(i)]) for i in where[:3]])
+        return plain if in_range.all() else _take(plain, in_range)
 
     def _plain(self, columns: dict[str, Any]) -> Columns:
         """Turn Arrow columns into what `batch` takes."""
@@ -222,38 +240,60 @@ class TextReader(Reader):
                 column = column.unify_dictionaries().combine_chunks()
             if field.kind == "word":
                 plain[name] = Words(numpy_column(column.indices, -1), [*column.dictionary.to_pylist(), ""])
-            elif field.kind == "text":
+            elif KINDS[field.kind].arrow == "string":
                 plain[name] = column
             else:
                 plain[name] = numpy_column(column, field.missing or 0)
         return plain
 
+    def _in_range(self, columns: Columns) -> npt.NDArray[np.bool_]:
+        """Which rows have all numbers below their ``2^bits``."""
+        fine = np.ones(_length(columns), dtype=bool)
+        for name, field in self.layout.fields.items():
+            if field.bits is not None:
+                fine &= columns[name] >> field.bits == 0
+        return fine
+
     def _batches(self, columns: Columns) -> Iterator[Batch]:
-        n = min(len(c.codes if isinstance(c, Words) else c) for c in columns.values())
-        for start in range(0, n, BATCH_RECORDS):
-            part = slice(start, min(n, start + BATCH_RECORDS))
-            made = self.batch(
-                {k: Words(c.codes[part], c.texts) if isinstance(c, Words) else c[part] for k, c in columns.items()}
-            )
+        for start in range(0, _length(columns), BATCH_RECORDS):
+            made = self.batch(_take(columns, slice(start, start + BATCH_RECORDS)))
             if isinstance(made, Batch):
                 yield made
             else:
                 yield from made
 
 
+def _length(columns: Columns) -> int:
+    first = next(iter(columns.values()))
+    return len(first.codes) if isinstance(first, Words) else len(first)
+
+
+def _take(columns: Columns, rows: Any) -> Columns:
+    """Rows of all columns, by a slice or a mask."""
+    taken: Columns = {}
+    for name, column in columns.items():
+        if isinstance(column, Words):
+            taken[name] = Words(column.codes[rows], column.texts)
+        elif isinstance(rows, slice) or isinstance(column, np.ndarray):
+            taken[name] = column[rows]
+        else:
+            taken[name] = column.filter(rows)
+    return taken
+
+
 def matches(layout: Layout, lines: list[str], share: float = 0.9) -> bool:
     """Whether at least that share of lines, and one, are records of the layout."""
-    record = re.compile(layout.pattern)
+    record = re.compile(layout.looks)
     return bool(lines) and sum(record.match(line) is not None for line in lines) >= share * len(lines)
 
 
-def _blank(column: Any, kind: str) -> bool:
+def _hollow(column: Any, kind: str) -> bool:
     """Whether a required column holds something that only looks like a value."""
     import pyarrow.compute as pc
 
     if kind == "float":
         return not pc.all(pc.is_finite(column)).as_py()
-    return kind == "text" and bool(pc.any(pc.equal(column, "")).as_py())
+    return kind in ("text", "line") and bool(pc.any(pc.equal(column, "")).as_py())
 
 
 def _unquote(column: Any) -> Any:

@@ -53,9 +53,11 @@ KINDS = {
     "float": Kind(_FLOAT, "float64"),
     "key": Kind(rf"(?:{_HEX}|{_up_to(2**64 - 1)}|-{_up_to(2**63)})", "uint64"),
     "text": Kind(None, "string"),
+    "line": Kind(".+", "string"),
     "word": Kind(None, "word"),
 }
-"""Kinds of fields: signed, byte count (``512.0`` is one), number, object number, text, one of few words."""
+"""Kinds of fields: signed number, byte count (``512.0`` is one), real number, object number, text, text
+that may hold delimiters, one of few words."""
 
 
 def arrow_type(kind: str) -> Any:
@@ -86,7 +88,7 @@ def from_text(column: Any, kind: str) -> Any:
             below = pc.cast(pc.if_else(negative, text, "0"), pa.int64())
             above = pc.cast(pc.if_else(negative, "0", text), pa.uint64())
             return pc.if_else(negative, below.view(pa.uint64()), above)
-    if kind == "text":
+    if KINDS[kind].arrow == "string":
         return text
     if kind == "word":
         return text.dictionary_encode()
@@ -95,7 +97,7 @@ def from_text(column: Any, kind: str) -> Any:
 
 
 def _valid_utf8(column: Any) -> Any:
-    """Spell bytes that are not UTF-8 as ``\\xNN``, so that different keys stay different."""
+    """Spell bytes that are not UTF-8 in hexadecimal, so that different keys stay different."""
     import pyarrow as pa
 
     try:

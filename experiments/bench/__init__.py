@@ -1,0 +1,1 @@
+"""Speed, measured against libCacheSim and against loops written by hand: ``python -m evictlab.experiments.bench``."""

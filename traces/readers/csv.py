@@ -1,0 +1,145 @@
+"""CSV with named or numbered columns.
+
+The delimiter (``,`` tab ``;`` ``|``) and whether there is a header are told by the first
+line. Keys are integers if all keys sampled from the file are, else text.
+"""
+
+from __future__ import annotations
+
+import csv as stdlib_csv
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..batch import Batch
+from ..errors import FormatError, UsageError
+from .base.columns import ROLE_OPTIONS, ROLES, assign, key_kind, time_scale
+from .base.operations import operations
+from .base.registry import trace_format
+from .base.sniff import LIKELY, POSSIBLE, Head
+from .base.source import Source
+from .base.text import Columns, Field, Layout, TextReader
+
+__all__ = ["Csv"]
+
+_DELIMITERS = ",\t;|"
+_KINDS = {"time": "float", "size": "size", "op": "word", "ttl": "float", "cost": "float"}
+_MISSING = {"op": 0.0, "ttl": np.inf}
+
+
+@trace_format(
+    "csv",
+    title="CSV by column name",
+    description="key and, if there are, time, size, op, ttl, cost by usual names or options",
+    source="https://www.rfc-editor.org/rfc/rfc4180",
+    suffixes=(".csv", ".tsv"),
+)
+class Csv(TextReader):
+    """Reader of delimited text with a header, or with columns given by number."""
+
+    OPTIONS: ClassVar = {
+        **ROLE_OPTIONS,
+        "delimiter": "one character; by default the commonest of , tab ; | in the first line",
+        "header": "yes or no; by default yes if the first line has a usual name, or no number but the second has",
+        "key_type": "int, text or auto (default: int if all sampled keys are)",
+    }
+
+    def __init__(self, source: Source, **options: Any) -> None:
+        super().__init__(source, **options)
+        first, _, rest = source.head.decode("utf-8-sig", "replace").replace("\0", "").partition("\n")
+        delimiter = str(options.get("delimiter") or _commonest(first))
+        if len(delimiter) != 1:
+            raise UsageError(f"{self.path}: delimiter {delimiter!r} is not one character")
+        names, second = (_split(line.rstrip("\r"), delimiter) for line in (first, rest.partition("\n")[0]))
+        self.header_lines = int(_has_header(names, second, options))
+        at = assign(self.path, names if self.header_lines else [""] * len(names), options)
+        self._scale = time_scale(names[at["time"]] if "time" in at else "", options)
+        fields = {role: Field(at[role], kind, _MISSING.get(role)) for role, kind in _KINDS.items() if role in at}
+        keys = list(self._sampled(at["key"], delimiter))
+        kind = key_kind(keys, str(options.get("key_type", "auto")))
+        if "time" in at and not self._numeric(at["time"], delimiter):
+            raise FormatError(
+                self.path, f"the time column {names[at['time']]!r} holds no numbers", hint="Ignore it: time=none."
+            )
+        fields["key"] = Field(at["key"], kind)
+        self.layout = Layout(fields, delimiter, quoted=True)
+
+    @classmethod
+    def sniff(cls, head: Head) -> float:
+        """Likely if the first line names the key; possible if all lines have as many delimiters."""
+        if not head.lines:
+            return 0.0
+        delimiter = _commonest(head.lines[0])
+        names = _split(head.lines[0], delimiter)
+        if _known(names, "key") and not any(_is_real(name) for name in names):
+            return LIKELY
+        counts = [line.count(delimiter) for line in head.lines]
+        return POSSIBLE * (counts[0] > 0 and counts.count(counts[0]) == len(counts))
+
+    def batch(self, fields: Columns) -> Batch:
+        """Take the columns over, time in seconds."""
+        single = {role: fields[role].astype(np.float32) for role in ("ttl", "cost") if role in fields}
+        return Batch(
+            keys=fields["key"],
+            sizes=fields.get("size"),
+            times=fields["time"] * self._scale if "time" in fields else None,
+            ttls=single.get("ttl"),
+            costs=single.get("cost"),
+            ops=operations(fields["op"]) if "op" in fields else None,
+        )
+
+    def _sampled(self, position: int, delimiter: str) -> list[str]:
+        values: list[str] = []
+        for number, sample in enumerate(self.source.samples()):
+            lines = sample.decode("utf-8-sig", "replace").splitlines()
+            # The first line of a later sample, and the last of each, may be cut.
+            lines = lines[self.header_lines if number == 0 else 1 : None if self.source.complete else -1]
+            rows = stdlib_csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
+            try:
+                values.extend(row[position] for row in rows if len(row) > position)
+            except stdlib_csv.Error as error:
+                raise FormatError(self.path, f"is no CSV ({error})") from None
+        return values
+
+    def _numeric(self, position: int, delimiter: str) -> bool:
+        values = self._sampled(position, delimiter)[:100]
+        return not values or any(_is_real(value) for value in values)
+
+    def _advice(self) -> str:
+        if self.layout.fields["key"].kind == "key":
+            return "If some keys are no integers, read all as text: key_type=text. "
+        return "Ignore a column that is at fault, for example size=none. "
+
+
+def _commonest(line: str) -> str:
+    return max(_DELIMITERS, key=line.count)
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return next(stdlib_csv.reader([line], delimiter=delimiter), [])
+
+
+def _known(names: list[str], role: str) -> set[str]:
+    return {name.strip().lower() for name in names} & set(ROLES[role].split())
+
+
+def _has_header(names: list[str], second: list[str], options: dict[str, Any]) -> bool:
+    wanted = str(options.get("header", "auto")).lower()
+    if wanted in ("yes", "true", "1"):
+        return True
+    if wanted in ("no", "false", "0"):
+        return False
+    if wanted != "auto":
+        raise UsageError(f"header={wanted!r} is neither yes nor no")
+    given = {str(options[role]).lower() for role in ROLES if role in options}
+    if _known(names, "key") or given & {name.strip().lower() for name in names}:
+        return True
+    return not any(map(_is_real, names)) and any(map(_is_real, second))
+
+
+def _is_real(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
