@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from ..traces.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
-    from ..sim.replay import Run
+    from ..sim.runs import Run
 
 __all__ = ["Journal", "run_key"]
 

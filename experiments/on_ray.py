@@ -16,7 +16,7 @@ from ..policies.registry import parse_policy
 from ..traces.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from ..sim.replay import Run
+    from ..sim.runs import Run
     from ..traces.request import RequestTrace
 
 __all__ = ["run_on_ray"]

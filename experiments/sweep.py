@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from ..sim.replay import Run, plan_runs, run_all
+from ..sim.runs import Run, plan_runs, run_all
 from ..traces.errors import UsageError
 from .journal import Journal, run_key
 

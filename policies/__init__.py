@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from .. import traces as _traces  # noqa: F401 - a bare `import policies` from the repository root fails here, loudly
+
 _HOME = {
     "Policy": "registry",
     "PolicySpec": "registry",

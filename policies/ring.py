@@ -20,7 +20,7 @@ class Ring(NamedTuple):
     ----------
     slots : uint32[most members + 1]
         Circular; one place stays free, so that full and empty differ.
-    ends : int64[2]
+    ends : uint32[2]
         Place of the oldest member, and the place after the newest.
     """
 
@@ -30,13 +30,13 @@ class Ring(NamedTuple):
 
 def make_ring(most: int) -> Ring:
     """Return an empty queue with room for `most` members."""
-    return Ring(np.empty(most + 1, np.uint32), np.zeros(2, np.int64))
+    return Ring(np.empty(most + 1, np.uint32), np.zeros(2, np.uint32))
 
 
 @helper
 def length(ring):  # type: ignore[no-untyped-def]
     """Return the number of members."""
-    count = ring.ends[_BACK] - ring.ends[_FRONT]
+    count = np.int64(ring.ends[_BACK]) - np.int64(ring.ends[_FRONT])
     return count if count >= 0 else count + len(ring.slots)
 
 

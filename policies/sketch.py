@@ -11,7 +11,7 @@ gives other ones.
 
 Source: Cormode, Muthukrishnan, "An improved data stream summary: the count-min sketch and its applications", Journal of
 Algorithms 55(1), 2005; conservative update: Estan, Varghese, "New directions in traffic measurement and accounting",
-SIGCOMM 2002, section 4.2 (there for multistage filters); halving: Einziger, Friedman, Manes, "TinyLFU", ACM Transactions
+SIGCOMM 2002 (there for multistage filters); halving: Einziger, Friedman, Manes, "TinyLFU", ACM Transactions
 on Storage 13(4), 2017, section 3.3; blocks of one cache line: as in Caffeine.
 """
 
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .contract import helper
+from .contract import helper, rarely
 from .setting import Setting
 
 __all__ = ["MOST", "Sketch", "add", "estimate", "expected_residents", "make_sketch", "place"]
@@ -142,7 +142,7 @@ def add(sketch, obj):  # type: ignore[no-untyped-def]
         _halve(sketch)
 
 
-@helper
+@rarely
 def _halve(sketch):  # type: ignore[no-untyped-def]
     for at in range(len(sketch.words)):
         sketch.words[at] = (sketch.words[at] >> _ONE) & _HALVES

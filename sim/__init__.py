@@ -1,11 +1,13 @@
-"""What it costs: compiled replay, curves, bounds. See `evictlab.sim.replay`."""
+"""What it costs: compiled replay, curves, bounds. See `evictlab.sim.runs`."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_HOME = {"Job": "job", "Result": "result", "replay": "replay"}
+from .. import traces as _traces  # noqa: F401 - a bare `import sim` from the repository root fails here, loudly
+
+_HOME = {"Job": "job", "Result": "result", "replay": "runs"}
 
 __all__ = sorted(_HOME)
 

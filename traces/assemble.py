@@ -2,56 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-from .batch import Batch
-from .columns import GrowingColumn
+from .batch import Account, Batch
+from .columns import FileColumn, MemoryColumn
 from .densify import Densifier
 from .normalise import COLUMNS, normalise
 from .provenance import Provenance
 from .request import DTYPES, RequestTrace
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "number"]
+
+Column = MemoryColumn | FileColumn
 
 
-def assemble(batches: Iterable[Batch], provenance: Provenance, folder: Path | None = None) -> RequestTrace:
-    """Join batches into one trace.
+def number(
+    batches: Iterable[Batch], account: Account, columns: dict[str, Any], new: Callable[[str, Any], Column]
+) -> Any:
+    """Number the keys of all batches and append everything to `columns`.
 
     Parameters
     ----------
     batches : iterable of Batch
-        From readers or selections, not yet normalised.
+        From readers or selections; normalised here (once more does no harm).
+    account : Account
+        Counts what is dropped and repaired.
+    columns : dict of str to column
+        Filled: ``"ids"`` and the names of `COLUMNS` that are present.
+    new : callable (name, dtype) -> column
+        Called when a column is first seen.
+
+    Returns
+    -------
+    uint64[n_objects] or pyarrow string array
+        The key of each id.
+
+    Raises
+    ------
+    TraceError
+        The batches do not fit together.
+    """
+    densifier = Densifier()
+    for batch in normalise(batches, account):
+        values = {name: getattr(batch, name) for name in COLUMNS}
+        values["ids"] = densifier(batch.keys)
+        for name, column in values.items():
+            if column is not None:
+                if name not in columns:
+                    columns[name] = new(name, DTYPES[name])
+                columns[name].append(column)
+    return densifier.keys()
+
+
+def assemble(batches: Iterable[Batch], provenance: Provenance) -> RequestTrace:
+    """Join batches into one trace in memory.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
     provenance : Provenance
         Its account counts what is dropped and repaired.
-    folder : Path, optional
-        Where long columns are kept while they grow; without it they stay in memory.
 
     Raises
     ------
     TraceError
         No request is left, or the batches do not fit together.
     """
-    densifier = Densifier()
-    columns: dict[str, GrowingColumn] = {}
-
-    def add(name: str, dtype: Any, values: Any) -> None:
-        if name not in columns:
-            columns[name] = GrowingColumn(dtype, folder and folder / name)
-        columns[name].append(values)
-
-    try:
-        for batch in normalise(batches, provenance.account):
-            add("ids", np.int32, densifier(batch.keys))
-            for name in COLUMNS:
-                if (values := getattr(batch, name)) is not None:
-                    add(name, DTYPES[name], values)
-    finally:
-        for column in columns.values():
-            column.close()
+    columns: dict[str, MemoryColumn] = {}
+    keys = number(batches, provenance.account, columns, lambda _, dtype: MemoryColumn(dtype))
     arrays = {name: column.finish() for name, column in columns.items()}
     ids = arrays.pop("ids", np.empty(0, np.int32))
-    return RequestTrace(ids, densifier.n_objects, key_source=densifier.keys(), provenance=provenance, **arrays)
+    return RequestTrace(ids, len(keys), key_source=keys, provenance=provenance, **arrays)

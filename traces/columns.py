@@ -1,81 +1,95 @@
-"""Columns that grow batch by batch, in memory or in files of their own."""
+"""Columns that grow batch by batch, in memory or as NumPy files that can be mapped as a whole."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["GrowingColumn", "SpillError"]
-
-SPILL_BYTES = 16 << 20
-"""A column longer than this goes to its file, if it has one."""
+__all__ = ["FileColumn", "MemoryColumn", "StoreError", "stored"]
 
 
-class SpillError(Exception):
-    """A growing column cannot be kept on disk; in memory it may still fit."""
+class StoreError(Exception):
+    """A trace cannot be kept on disk; in memory it may still fit."""
 
 
-class GrowingColumn:
-    """One column whose length is known only at the end.
+@contextmanager
+def stored() -> Iterator[None]:
+    """Turn what goes wrong while writing into a `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(error.strerror or str(error)) from error
+
+
+class MemoryColumn:
+    """One column in memory.
 
     Parameters
     ----------
     dtype : numpy dtype
-    file : Path, optional
-        Where the column goes once it outgrows `SPILL_BYTES`; without it the
-        column stays in memory whatever its length.
     """
 
-    def __init__(self, dtype: npt.DTypeLike, file: Path | None = None) -> None:
-        self.dtype = np.dtype(dtype)
-        self._path = file
-        self._stream: Any = None
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
         self._pieces: list[npt.NDArray[Any]] = []
-        self._waiting_bytes = 0
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Add some values; they are copied only if they go to the file or have another dtype.
-
-        Raises
-        ------
-        SpillError
-            The file cannot be written, for example because the disk is full.
-        """
-        self._pieces.append(np.ascontiguousarray(values, dtype=self.dtype))
-        self._waiting_bytes += self._pieces[-1].nbytes
-        if self._path is None or (self._stream is None and self._waiting_bytes <= SPILL_BYTES):
-            return
-        try:
-            if self._stream is None:
-                self._stream = self._path.open("wb")
-            for piece in self._pieces:
-                self._stream.write(piece.data)
-            self._pieces.clear()
-        except OSError as error:
-            raise SpillError(str(error)) from error
+        """Add some values; they are copied only if they have another dtype."""
+        self._pieces.append(np.ascontiguousarray(values, dtype=self._dtype))
 
     def finish(self) -> npt.NDArray[Any]:
-        """The whole column: an array, or a read-only map of the file."""
-        self.close()
-        if self._stream is not None:
-            return np.memmap(str(self._path), dtype=self.dtype, mode="r")
+        """Return the whole column."""
         if len(self._pieces) == 1:
             return self._pieces[0]
-        return np.concatenate(self._pieces) if self._pieces else np.empty(0, self.dtype)
+        return np.concatenate(self._pieces) if self._pieces else np.empty(0, self._dtype)
+
+
+class FileColumn:
+    """One column in a ``.npy`` file, written as it comes; its length need not fit in memory.
+
+    Parameters
+    ----------
+    dtype : numpy dtype
+    path : Path
+        The file; it is overwritten.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written, for example because the disk is full; any method may say so.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike, path: Path) -> None:
+        self._dtype = np.dtype(dtype)
+        self._length = 0
+        with stored():
+            self._stream = path.open("wb")
+            self._write_header()
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Add some values."""
+        self._length += len(values)
+        with stored():
+            self._stream.write(np.ascontiguousarray(values, dtype=self._dtype).data)
+
+    def finish(self) -> None:
+        """Complete the file: now its header says how long the column is."""
+        with stored():
+            self._stream.seek(0)
+            self._write_header()
+            self._stream.close()
 
     def close(self) -> None:
-        """Close the file, if there is one.
+        """Give the file up, complete or not."""
+        with stored():
+            self._stream.close()
 
-        Raises
-        ------
-        SpillError
-            What was still to be written cannot be.
-        """
-        try:
-            if self._stream is not None:
-                self._stream.close()
-        except OSError as error:
-            raise SpillError(str(error)) from error
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for the length to grow in place.
+        shape = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._stream, shape)

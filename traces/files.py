@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import UsageError
 from .readers import FORMATS
 
-__all__ = ["Sources", "expand"]
+__all__ = ["Place", "Sources", "expand", "places"]
 
 Sources = str | Path | Sequence[str | Path]
 
 
+@dataclass(frozen=True)
+class Place:
+    """A trace file, and the format that the user named, or ``""``."""
+
+    path: Path
+    format: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.format}:{self.path}" if self.format else str(self.path)
+
+
 def expand(source: Sources) -> list[str]:
+    """As `places`, each written as the user would: ``"path"`` or ``"format:path"``."""
+    return [str(place) for place in places(source)]
+
+
+def places(source: Sources) -> list[Place]:
     """List the files that `source` names, with patterns replaced by what they match, in alphabetical order.
 
     Parameters
@@ -28,26 +44,24 @@ def expand(source: Sources) -> list[str]:
     UsageError
         Nothing is named, no file matches, or a folder is named.
     """
-    places = [source] if isinstance(source, (str, Path)) else list(source)
-    if not places:
+    named = [source] if isinstance(source, (str, Path)) else list(source)
+    if not named:
         raise UsageError("no trace is named")
-    return [file for place in places for file in _expand_one(os.fspath(place))]
+    return [place for name in named for place in _matching(name)]
 
 
-def _expand_one(place: str) -> list[str]:
-    path = Path(place)
-    prefix, colon, rest = place.partition(":")
-    if path.exists() or not colon or prefix.replace("-", "_") not in FORMATS:
-        prefix = ""
-    else:
-        prefix, path = prefix + colon, Path(rest)
+def _matching(place: str | Path) -> list[Place]:
+    path, name = Path(place), ""
+    prefix, colon, rest = str(place).partition(":")
+    if colon and not path.exists() and prefix.lower().replace("-", "_") in FORMATS:
+        path, name = Path(rest), prefix
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name its files, for example '{path / '*'}'")
     if path.exists() or not glob.has_magic(str(path)):
-        return [place]
-    pattern = path.relative_to(path.anchor)
-    if files := sorted(str(file) for file in Path(path.anchor).glob(str(pattern)) if file.is_file()):
-        return [prefix + file for file in files]
+        return [Place(path, name)]
+    matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    if files := sorted(file for file in matches if file.is_file()):
+        return [Place(file, name) for file in files]
     folder = path.parent
     if not glob.has_magic(str(folder)) and not folder.is_dir():
         raise UsageError(f"no file matches '{path}': there is no folder '{folder}'")

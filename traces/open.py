@@ -1,27 +1,28 @@
 """Open a trace: find its files, read them in order, number the keys, keep the result.
 
->>> trace = open_trace("web.oracleGeneral.zst")                    # doctest: +SKIP
->>> trace = open_trace(["day1.csv", "day2.csv"], sample=0.01)      # doctest: +SKIP
+::
+
+    trace = open_trace("web.oracleGeneral.zst")
+    trace = open_trace(["day1.csv", "day2.csv"], sample=0.01)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from .assemble import assemble
 from .batch import Account, Batch
-from .columns import SpillError
+from .columns import StoreError
 from .errors import CapabilityError
-from .files import Sources, expand
+from .files import Sources, places
 from .normalise import normalise
 from .provenance import Provenance
-from .readers import FORMATS, READER_VERSION, open_reader
+from .readers import FORMATS, READER_VERSION, Reader, open_reader
 from .request import RequestTrace
 from .selection import Selection
-from .store import entry, growing_folder, load, save
+from .store import entry, keep, load
 
 __all__ = ["Scan", "open_trace", "scan"]
 
@@ -67,26 +68,26 @@ def open_trace(
     selection = Selection(limit, start_s, stop_s, split_bytes, address_bytes, sample, seed)
     walk = Scan(source, selection, name, reader_options)
     if not cache:
-        return walk.assemble()
-    path = entry(walk.identity(), walk.readers[0].path.name)
-    if (kept := load(path)) is not None:
+        return assemble(walk.batches(), walk.provenance())
+    path = entry(walk.identity(), walk.label)
+    kept = load(path)
+    if kept is not None:
         return replace(kept, provenance=replace(kept.provenance, name=walk.name))
     try:
-        with growing_folder() as folder:
-            save(walk.assemble(folder), path)
+        batches = walk.batches()
+        keep(path, batches, walk.provenance())
         kept = load(path)
-        if kept is not None:
-            return kept
-        why = "it was deleted meanwhile"
-    except SpillError as error:
+        why = "it was deleted at once"
+    except StoreError as error:
         why = str(error)
-    trace = walk.assemble()
-    trace.provenance.account.notes.append(f"held in memory, because the numbered trace could not be kept: {why}")
-    return trace
+    if kept is None:
+        kept = assemble(walk.batches(), walk.provenance())
+        kept.provenance.account.notes.append(f"held in memory, because it cannot be kept on disk: {why}")
+    return kept
 
 
 def scan(source: Sources, name: str = "", selection: Selection | None = None, **reader_options: Any) -> Scan:
-    """Read a trace piece by piece without numbering it or holding it; parameters as for `open_trace`."""
+    """Walk through a trace without numbering or holding it; parameters as for `open_trace`."""
     return Scan(source, selection or Selection(), name, reader_options)
 
 
@@ -97,33 +98,33 @@ class Scan:
     ----------
     name : str
         What tables and plots call the trace.
+    label : str
+        The name of the first file.
+    readers : list of Reader
+        One per file.
     account : Account
         Of the walk under way; complete when `batches` is exhausted.
     """
 
     def __init__(self, source: Sources, selection: Selection, name: str, reader_options: dict[str, Any]) -> None:
-        self.readers = [open_reader(place, **reader_options) for place in expand(source)]
-        first = self.readers[0]
-        self.selection = self._with_address_bytes(selection)
-        more = f" + {len(self.readers) - 1} more" if len(self.readers) > 1 else ""
-        self.name = name or f"{first.path.name}{more}"
+        self._places = places(source)
+        self._options = reader_options
+        self._selection = selection
+        self.label = self._places[0].path.name
+        more = len(self._places) - 1
+        self.name = name or self.label + (f" + {more} more" if more else "")
         self.account = Account()
+        self._readers: list[Reader] = []
 
-    def _with_address_bytes(self, selection: Selection) -> Selection:
-        """What a key counts is known from the format, or must be said: it is never guessed."""
-        if selection.split_bytes is None or selection.address_bytes is not None:
-            return selection
-        formats = {reader.name: FORMATS[reader.name].address_bytes for reader in self.readers}
-        known = set(formats.values())
-        if len(known) == 1 and (step := known.pop()) is not None:
-            return replace(selection, address_bytes=step)
-        raise CapabilityError(
-            f"splitting into blocks needs to know what the keys of {' and '.join(formats)} count: "
-            "address_bytes=1 for byte addresses, 512 for sectors"
-        )
+    @property
+    def readers(self) -> list[Reader]:
+        """The readers, opened when first asked for."""
+        if not self._readers:
+            self._readers = [open_reader(str(place), **self._options) for place in self._places]
+        return self._readers
 
     def batches(self) -> Iterator[Batch]:
-        """Walk the files from the start.
+        """Walk the files from the start; a new `account` begins.
 
         Yields
         ------
@@ -132,7 +133,31 @@ class Scan:
         """
         self.account = Account()
         normal = normalise(self._read(), self.account)
-        return (batch for batch in self.selection.apply(normal, self.account) if len(batch))
+        return (batch for batch in self._known_selection().apply(normal, self.account) if len(batch))
+
+    def provenance(self) -> Provenance:
+        """Where the walk under way comes from, with its account."""
+        return Provenance(
+            self.name,
+            tuple(str(place.path.absolute()) for place in self._places),
+            " + ".join(dict.fromkeys(reader.name for reader in self.readers)),
+            {**self._options, **self._known_selection().to_dict()},
+            self.account,
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that determines the trace; the files are not opened for it."""
+        try:
+            stats = [place.path.stat() for place in self._places]
+        except OSError:
+            self.readers  # noqa: B018  they say what is wrong, and what is meant perhaps
+            raise
+        files = [
+            (str(place.path.absolute()), place.format, facts.st_size, facts.st_mtime_ns)
+            for place, facts in zip(self._places, stats, strict=True)
+        ]
+        selection = self._selection.to_dict()
+        return {"files": files, "options": self._options, "selection": selection, "readers": READER_VERSION}
 
     def _read(self) -> Iterator[Batch]:
         for reader in self.readers:
@@ -141,25 +166,18 @@ class Scan:
             finally:  # also when the walk ends early
                 _add(self.account, reader.account)
 
-    def assemble(self, folder: Path | None = None) -> RequestTrace:
-        """Number the keys and join the batches; `folder` as in `evictlab.traces.assemble`."""
-        batches = self.batches()
-        provenance = Provenance(
-            self.name,
-            tuple(str(reader.path.absolute()) for reader in self.readers),
-            " + ".join(dict.fromkeys(reader.name for reader in self.readers)),
-            {**self.readers[0].options, **self.selection.to_dict()},
-            self.account,
+    def _known_selection(self) -> Selection:
+        """The selection, where what a key counts is known from the format or was said: it is never guessed."""
+        if self._selection.split_bytes is None or self._selection.address_bytes is not None:
+            return self._selection
+        formats = {reader.name: FORMATS[reader.name].address_bytes for reader in self.readers}
+        known = set(formats.values())
+        if len(known) == 1 and (step := known.pop()) is not None:
+            return replace(self._selection, address_bytes=step)
+        raise CapabilityError(
+            f"splitting into blocks needs to know what the keys of {' and '.join(formats)} count: "
+            "address_bytes=1 for byte addresses, 512 for sectors"
         )
-        return assemble(batches, provenance, folder)
-
-    def identity(self) -> dict[str, Any]:
-        """Everything that determines the trace."""
-        files = []
-        for reader in self.readers:
-            facts = reader.path.stat()
-            files.append([str(reader.path.absolute()), facts.st_size, facts.st_mtime_ns, reader.name, reader.options])
-        return {"files": files, "readers": READER_VERSION, "selection": self.selection.to_dict()}
 
 
 def _add(total: Account, part: Account) -> None:

@@ -16,10 +16,17 @@ from .errors import TraceError
 from .normalise import COLUMNS
 from .provenance import Provenance
 
-__all__ = ["RequestTrace"]
+__all__ = ["DTYPES", "RequestTrace", "no_requests"]
 
-DTYPES = {"sizes": np.int64, "times": np.float64, "ttls": np.float32, "costs": np.float32, "ops": np.uint8}
-"""Data type of each optional column."""
+DTYPES = {
+    "ids": np.int32,
+    "sizes": np.int64,
+    "times": np.float64,
+    "ttls": np.float32,
+    "costs": np.float32,
+    "ops": np.uint8,
+}
+"""Data type of each column."""
 
 BATCH_REQUESTS = 1 << 20
 
@@ -69,7 +76,7 @@ class RequestTrace:
 
     def __post_init__(self) -> None:
         if len(self.ids) == 0:
-            raise TraceError(f"the trace {self.name!r} has no requests{_reasons(self.provenance)}")
+            raise no_requests(self.provenance)
         for name in ("ids", *COLUMNS):
             column = getattr(self, name)
             if column is None:
@@ -288,12 +295,12 @@ def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return view
 
 
-def _reasons(provenance: Provenance) -> str:
+def no_requests(provenance: Provenance) -> TraceError:
+    """Return the error for a trace of which nothing is left."""
     account = provenance.account
-    if not account.dropped:
-        return ""
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in account.dropped.most_common())
-    return f": of {account.records:,} records {reasons} were dropped"
+    lost = f": of {account.records:,} records were dropped {reasons}" if reasons else ""
+    return TraceError(f"the trace {provenance.name!r} has no requests{lost}")
 
 
 def _checked(name: str, values: Any, n: int) -> Any:

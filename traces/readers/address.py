@@ -14,10 +14,12 @@ import numpy as np
 
 from ..batch import Batch
 from ..errors import UsageError
+from .base.fields import Columns
+from .base.layout import Field, Layout
 from .base.operations import operations
 from .base.registry import trace_format
 from .base.source import Source
-from .base.text import Columns, Field, Layout, TextReader
+from .base.text import TextReader
 
 __all__ = ["Address", "Parrot"]
 

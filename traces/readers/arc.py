@@ -13,10 +13,12 @@ import numpy as np
 
 from ..batch import Batch
 from ..errors import FormatError
+from .base.fields import Columns
+from .base.layout import Field, Layout, matches
 from .base.registry import trace_format
 from .base.runs import MAX_RUN, runs
 from .base.sniff import CERTAIN, LIKELY, Head
-from .base.text import Columns, Field, Layout, TextReader, matches
+from .base.text import TextReader
 
 __all__ = ["Arc"]
 

@@ -23,12 +23,14 @@ import numpy as np
 from ..batch import Batch
 from ..errors import FormatError, UsageError
 from .base.columns import key_kind
+from .base.fields import Columns, take
+from .base.layout import Field, Layout
 from .base.operations import operations
 from .base.registry import trace_format
 from .base.runs import runs
 from .base.sniff import CERTAIN, Head
 from .base.source import OVERRIDE, Source
-from .base.text import Columns, Field, Layout, TextReader, Words
+from .base.text import TextReader
 
 __all__ = ["CacheLibBlock", "CacheLibKv"]
 
@@ -83,7 +85,7 @@ class _Headed(TextReader):
             return
         self.drop("op_count is 0", int((counts == 0).sum()))
         for rows, _ in runs(counts):
-            yield self._one({name: _rows(column, rows) for name, column in fields.items()})
+            yield self._one(take(fields, rows))
 
     def _one(self, fields: Columns) -> Batch:
         ttls = None
@@ -139,9 +141,3 @@ class CacheLibBlock(_Headed):
 
 def _names(head: Head) -> list[str]:
     return [name.strip() for name in head.lines[0].split(",")] if head.lines else []
-
-
-def _rows(column: Any, rows: Any) -> Any:
-    if isinstance(column, Words):
-        return Words(column.codes[rows], column.texts)
-    return column[rows] if isinstance(column, np.ndarray) else column.take(rows)

@@ -14,11 +14,13 @@ import numpy as np
 from ..batch import Batch
 from ..errors import FormatError, UsageError
 from .base.columns import ROLE_OPTIONS, ROLES, assign, key_kind, time_scale
+from .base.fields import Columns
+from .base.layout import Field, Layout
 from .base.operations import operations
 from .base.registry import trace_format
 from .base.sniff import LIKELY, POSSIBLE, Head
 from .base.source import Source
-from .base.text import Columns, Field, Layout, TextReader
+from .base.text import TextReader
 
 __all__ = ["Csv"]
 
@@ -55,8 +57,7 @@ class Csv(TextReader):
         at = assign(self.path, names if self.header_lines else [""] * len(names), options)
         self._scale = time_scale(names[at["time"]] if "time" in at else "", options)
         fields = {role: Field(at[role], kind, _MISSING.get(role)) for role, kind in _KINDS.items() if role in at}
-        keys = list(self._sampled(at["key"], delimiter))
-        kind = key_kind(keys, str(options.get("key_type", "auto")))
+        kind = key_kind(self._sampled(at["key"], delimiter), str(options.get("key_type", "auto")))
         if "time" in at and not self._numeric(at["time"], delimiter):
             raise FormatError(
                 self.path, f"the time column {names[at['time']]!r} holds no numbers", hint="Ignore it: time=none."
@@ -89,20 +90,14 @@ class Csv(TextReader):
         )
 
     def _sampled(self, position: int, delimiter: str) -> list[str]:
-        values: list[str] = []
-        for number, sample in enumerate(self.source.samples()):
-            lines = sample.decode("utf-8-sig", "replace").splitlines()
-            # The first line of a later sample, and the last of each, may be cut.
-            lines = lines[self.header_lines if number == 0 else 1 : None if self.source.complete else -1]
-            rows = stdlib_csv.reader((line.replace("\0", "") for line in lines), delimiter=delimiter)
-            try:
-                values.extend(row[position] for row in rows if len(row) > position)
-            except stdlib_csv.Error as error:
-                raise FormatError(self.path, f"is no CSV ({error})") from None
-        return values
+        lines = (line.replace("\0", "") for line in self.source.sampled_lines()[self.header_lines :])
+        try:
+            return [row[position] for row in stdlib_csv.reader(lines, delimiter=delimiter) if len(row) > position]
+        except stdlib_csv.Error as error:
+            raise FormatError(self.path, f"is no CSV ({error})") from None
 
     def _numeric(self, position: int, delimiter: str) -> bool:
-        values = self._sampled(position, delimiter)[:100]
+        values = self._sampled(position, delimiter)
         return not values or any(_is_real(value) for value in values)
 
     def _advice(self) -> str:

@@ -120,13 +120,17 @@ class LibCacheSimBin(RecordReader):
                 f"for example format='<IQI'; got {text!r}"
             )
         self.dtype = np.dtype([(f"f{i}", "<" + _LETTERS[c]) for i, c in enumerate(text[1:], start=1)])
-        self.header_bytes = int(options.get("offset", 0))
+        offset = str(options.get("offset", 0))
+        if not offset.isdecimal():
+            raise UsageError(f"{self.path}: offset={offset!r} is no number of bytes")
+        self.header_bytes = int(offset)
         single = len(text) == 2
         self._key = self._field("key", 1 if single else 2) or "f1"
         self._time = self._field("time", None)
         self._size = self._field("size", None)
-        if self.dtype[self._key].kind == "f":
-            raise UsageError(f"{self.path}: the key field is a real number; say which is not: key=NUMBER")
+        for option, field in (("key", self._key), ("size", self._size)):
+            if field and self.dtype[field].kind == "f":
+                raise UsageError(f"{self.path}: the {option} field is a real number; say which is not: {option}=NUMBER")
 
     def batch(self, records: npt.NDArray[Any]) -> Batch:
         """Take the chosen fields over."""
@@ -142,10 +146,9 @@ class LibCacheSimBin(RecordReader):
         number = self.options.get(option, default)
         if number is None or str(number).lower() == "none":
             return None
-        if f"f{number}" not in (self.dtype.names or ()):
-            raise UsageError(
-                f"{self.path}: {option}={number}, but fields are numbered 1 to {len(self.dtype.names or ())}"
-            )
+        names = self.dtype.names or ()
+        if f"f{number}" not in names:
+            raise UsageError(f"{self.path}: {option}={number}, but fields are numbered 1 to {len(names)}")
         return f"f{number}"
 
 

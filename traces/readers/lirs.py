@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from .base.layout import Field, Layout
 from .base.registry import trace_format
 from .base.sniff import CERTAIN, POSSIBLE, Head
-from .base.text import Field, Layout, TextReader
+from .base.text import TextReader
 
 __all__ = ["Lirs"]
 

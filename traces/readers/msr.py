@@ -11,9 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..batch import Batch
+from .base.fields import Columns
+from .base.layout import Field, Layout
 from .base.operations import operations
 from .base.registry import trace_format
-from .base.text import Columns, Field, Layout, TextReader
+from .base.text import TextReader
 
 __all__ = ["Msr"]
 

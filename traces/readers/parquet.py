@@ -16,12 +16,12 @@ import numpy as np
 from ..batch import OTHER, Batch
 from ..errors import FormatError
 from .base.columns import ROLE_OPTIONS, assign, time_scale
+from .base.fields import Words
 from .base.operations import LIBCACHESIM_OPS, operations
 from .base.reader import BATCH_RECORDS, Reader
 from .base.registry import trace_format
 from .base.sniff import CERTAIN, Head
 from .base.source import OVERRIDE, Source
-from .base.text import Words
 
 __all__ = ["Parquet"]
 

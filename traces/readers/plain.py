@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .base.columns import key_kind
+from .base.layout import Field, Layout
 from .base.registry import trace_format
 from .base.sniff import POSSIBLE, Head
 from .base.source import Source
-from .base.text import Field, Layout, TextReader
+from .base.text import TextReader
 
 __all__ = ["Plain"]
 
@@ -30,12 +31,7 @@ class Plain(TextReader):
 
     def __init__(self, source: Source, **options: Any) -> None:
         super().__init__(source, **options)
-        lines: list[str] = []
-        for number, sample in enumerate(source.samples()):
-            some = sample.decode("utf-8-sig", "replace").splitlines()
-            # The first line of a later sample, and the last of each, may be cut.
-            lines += some[0 if number == 0 else 1 : None if source.complete else -1]
-        kind = key_kind(lines, str(options.get("key_type", "auto")))
+        kind = key_kind(source.sampled_lines(), str(options.get("key_type", "auto")))
         self.layout = Layout({"key": Field(0, kind)}, _NEVER, width=1)
 
     @classmethod

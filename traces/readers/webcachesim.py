@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..batch import Batch
+from .base.fields import Columns
+from .base.layout import Field, Layout, matches
 from .base.registry import trace_format
 from .base.sniff import LIKELY, Head
-from .base.text import Columns, Field, Layout, TextReader, matches
+from .base.text import TextReader
 
 __all__ = ["WebCacheSim"]
 

@@ -35,7 +35,7 @@ class State(NamedTuple):
         0 not resident, 1 resident, 2 resident and visited.
     queue : int32[2 * most residents + 64]
         Objects from oldest to newest, -1 where one was evicted.
-    ends : int64[2]
+    ends : uint32[2]
         First free place, and place of the hand.
     """
 
@@ -52,7 +52,7 @@ class Sieve(Policy):
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
         room = 2 * setting.max_resident + 64
-        return State(np.zeros(setting.n_objects, np.uint8), np.empty(room, np.int32), np.zeros(2, np.int64))
+        return State(np.zeros(setting.n_objects, np.uint8), np.empty(room, np.int32), np.zeros(2, np.uint32))
 
 
 def _find(state, obj):  # type: ignore[no-untyped-def]
@@ -81,7 +81,7 @@ def _close_holes(state):  # type: ignore[no-untyped-def]
         if at == hand:
             state.ends[_HAND] = to
         obj = state.queue[at]
-        if obj != _HOLE:
+        if obj >= 0:
             state.queue[to] = obj
             to += 1
     return to
@@ -96,7 +96,7 @@ def _advance(state):  # type: ignore[no-untyped-def]
         if hand == head:
             hand = 0
         obj = state.queue[hand]
-        if obj != _HOLE:
+        if obj >= 0:
             if state.mark[obj] == _IN:
                 state.ends[_HAND] = hand
                 return obj
@@ -114,7 +114,7 @@ def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
     state.queue[hand] = _HOLE
     state.mark[victim] = _OUT
     head = state.ends[_HEAD]
-    while head > 0 and state.queue[head - 1] == _HOLE:
+    while head > 0 and state.queue[head - 1] < 0:
         head -= 1
     state.ends[_HEAD] = head
     # Past the newest object the hand starts again at the oldest, whatever enters meanwhile.

@@ -53,6 +53,7 @@ class RecordReader(Reader):
         if self.source.compression:
             yield from self.source.chunks(n_bytes, skip=self.header_bytes)
             return
-        content = np.memmap(self.path, np.uint8, mode="r").data[self.header_bytes :]
-        for start in range(0, len(content), n_bytes):
-            yield content[start : start + n_bytes]
+        # One map per piece: pages of a piece that was read do not add up in memory.
+        end = self.path.stat().st_size
+        for start in range(self.header_bytes, end, n_bytes):
+            yield np.memmap(self.path, np.uint8, "r", offset=start, shape=min(n_bytes, end - start)).data

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...batch import DELETE, GET, OTHER, SET
-from .text import Words
+from .fields import Words
 
 __all__ = ["LIBCACHESIM_OPS", "operations"]
 

@@ -13,12 +13,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from ...errors import FormatError
 
 __all__ = ["BLOCK_BYTES", "HEAD_BYTES", "Source"]
 
 HEAD_BYTES = 1 << 18
 """How much of a file is looked at to recognise its format."""
+
+SAMPLE_BYTES = 1 << 15
+"""How much is looked at, in several places, to tell whether keys are numbers."""
 
 BLOCK_BYTES = 1 << 23
 """How much text is parsed at a time."""
@@ -82,16 +87,19 @@ class Source:
 
         return pa.input_stream(str(self.path), compression=self.compression)
 
-    def samples(self) -> list[bytes]:
-        """`head`, and for an uncompressed file also pieces from its middle and end."""
-        pieces = [self.head]
+    def sampled_lines(self) -> list[str]:
+        """Return whole lines of text from the start and, of a long uncompressed file, from four later places."""
+        start = self.head[:SAMPLE_BYTES].decode("utf-8-sig", "replace").splitlines()
+        if len(self.head) <= SAMPLE_BYTES:
+            return start
+        lines = start[:-1]
         if self.compression is None and not self.complete:
             with self.path.open("rb") as file:
                 size = file.seek(0, 2)
                 for quarter in (1, 2, 3, 4):
-                    file.seek(max(0, size * quarter // 4 - HEAD_BYTES // 4))
-                    pieces.append(file.read(HEAD_BYTES // 4))
-        return pieces
+                    file.seek(size * quarter // 4 - SAMPLE_BYTES)
+                    lines += file.read(SAMPLE_BYTES).decode("utf-8", "replace").splitlines()[1:-1]
+        return lines
 
     def chunks(self, n_bytes: int, skip: int = 0) -> Iterator[bytes]:
         """Yield the content in pieces of `n_bytes`; only the last is shorter."""
@@ -117,8 +125,8 @@ class Source:
                     raise FormatError(self.path, "is no text: no line end in 16 MiB", f"line {line}", OVERRIDE)
                 continue
             block, rest = rest + chunk[:cut], chunk[cut:]
-            yield line, block.replace(b"\r\n", b"\n")
-            line += block.count(b"\n")
+            yield line, block.replace(b"\r\n", b"\n") if b"\r" in block else block
+            line += int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord("\n")))
         if rest:
             yield line, rest
 

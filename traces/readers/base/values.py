@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["KINDS", "Kind", "arrow_type", "numpy_column"]
+__all__ = ["KINDS", "Kind", "arrow_type", "from_text", "is_hollow", "numpy_column"]
 
 
 def _up_to(limit: int) -> str:
@@ -60,11 +60,11 @@ KINDS = {
 that may hold delimiters, one of few words."""
 
 
-def arrow_type(kind: str) -> Any:
-    """Return the Arrow type that a field of that kind is parsed to."""
+def arrow_type(kind: str, signed: bool = False) -> Any:
+    """Return the Arrow type that a field of that kind is parsed to; `signed` is for keys."""
     import pyarrow as pa
 
-    name = KINDS[kind].arrow
+    name = "int64" if signed and kind == "key" else KINDS[kind].arrow
     return pa.dictionary(pa.int32(), pa.string()) if name == "word" else getattr(pa, name)()
 
 
@@ -105,6 +105,17 @@ def _valid_utf8(column: Any) -> Any:
     except pa.ArrowInvalid:
         values = column.to_pylist()
         return pa.array([None if v is None else v.decode("utf-8", "backslashreplace") for v in values])
+
+
+def is_hollow(column: Any, kind: str) -> bool:
+    """Whether a parsed column lacks a value, or holds what only looks like one (``nan``)."""
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        return True
+    if kind == "float":
+        return not pc.all(pc.is_finite(column)).as_py()
+    return KINDS[kind].arrow == "string" and bool(pc.any(pc.equal(column, "")).as_py())
 
 
 def numpy_column(column: Any, missing: float = 0) -> npt.NDArray[Any]:

@@ -1,0 +1,58 @@
+"""The command line: every command is a function in a file of its own, and nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from .guard import Command
+from .policies import policies
+from .replay import replay
+from .trace import commands as trace_commands
+
+__all__ = ["app", "main"]
+
+EPILOG = (
+    "Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 failure, 2 usage, "
+    "3 a gate failed (report --fail-if), 130 interrupted. EVICTLAB_DEBUG=1 adds tracebacks to errors."
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"evictlab {version('evictlab')}")
+        raise typer.Exit
+
+
+app = typer.Typer(name="evictlab", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
+trace_app = typer.Typer(name="trace", no_args_is_help=True, help="Look into traces, convert, sample and generate them.")
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
+
+
+for command in (replay, policies):
+    app.command(cls=Command)(command)
+for name, command in trace_commands.items():
+    trace_app.command(name, cls=Command)(command)
+app.add_typer(trace_app)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a sign shows ?
+    app(prog_name="evictlab")
+
+
+if __name__ == "__main__":
+    main()

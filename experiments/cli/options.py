@@ -1,0 +1,143 @@
+"""Options that several commands share, and how their words become values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...traces.errors import UsageError
+
+if TYPE_CHECKING:
+    from ...traces.selection import Selection
+
+__all__ = [
+    "Concat",
+    "From",
+    "IgnoreSizes",
+    "Json",
+    "Limit",
+    "Metric",
+    "NoCache",
+    "Quiet",
+    "Sample",
+    "Seed",
+    "Source",
+    "Sources",
+    "Split",
+    "Threads",
+    "To",
+    "listed",
+    "must_end_in",
+    "selection_of",
+    "share_of",
+]
+
+PICTURES = (".png", ".svg", ".pdf")
+"""Suffixes that a picture may have."""
+
+TABLES = (".parquet", ".csv", ".json")
+"""Suffixes that a file of results may have."""
+
+
+class Metric(StrEnum):
+    """What is counted; the value is the word on the command line."""
+
+    requests = "requests"
+    bytes = "bytes"
+    cost = "cost"
+
+    @property
+    def column(self) -> str:
+        """The column of the table of results."""
+        return {"requests": "miss_ratio", "bytes": "byte_miss_ratio", "cost": "cost_miss_ratio"}[self.value]
+
+
+TRACE_HELP = (
+    "A file, 'format:path' where the format is not to be guessed, a quoted pattern ('logs/*.csv'), "
+    "a generator ('zipf:requests=1e6,objects=1e5'), or 'demo'."
+)
+
+Sources = Annotated[list[str], typer.Argument(metavar="TRACE...", help=f"{TRACE_HELP} Several are separate traces.")]
+Source = Annotated[str, typer.Argument(metavar="TRACE", help=TRACE_HELP)]
+Concat = Annotated[bool, typer.Option("--concat", help="Take all files as one stream, in the order given.")]
+IgnoreSizes = Annotated[bool, typer.Option("--ignore-sizes", help="Charge every object 1, whatever the trace says.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="Only the first N requests.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Read the files again and keep nothing for the next time.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no notes on stderr.")]
+Sample = Annotated[str | None, typer.Option(metavar="1%", help="Only the requests for this share of the objects.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of everything that is drawn at random.")]
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="4KiB", help="Block traces: one request per block of this size that a request touches."),
+]
+Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="Replays at a time; one per core if not given.")]
+From = Annotated[str | None, typer.Option("--from", metavar="10min", help="Only requests from then on, after the first.")]
+To = Annotated[str | None, typer.Option("--to", metavar="2h", help="Only requests before then.")]
+
+
+def listed(given: list[str]) -> list[str]:
+    """Split each at commas: ``["lru,sieve", "arc"]`` is three names."""
+    return [part.strip() for text in given for part in text.split(",") if part.strip()]
+
+
+def share_of(text: str, what: str) -> float:
+    """Read ``1%`` as 0.01.
+
+    Raises
+    ------
+    UsageError
+        No percentage, or none above 0 % and up to 100 %.
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = 0.0
+    if not percent or rest or not 0 < share <= 1:
+        raise UsageError(f"{what} {text!r} is not a percentage above 0% and up to 100%; write it as 1%")
+    return share
+
+
+def selection_of(
+    limit: int | None, start: str | None, stop: str | None, split: str | None, sample: str | None, seed: int
+) -> Selection:
+    """Put the options that choose a part of a trace together.
+
+    Raises
+    ------
+    UsageError
+        A word that cannot be read, or a part that would be empty.
+    """
+    from ...traces.selection import Selection
+    from ...traces.units import parse_duration, parse_size
+
+    block = None if split is None else parse_size(split)
+    if block is not None and block.kind != "bytes":
+        raise UsageError(f"--split {split!r} is no number of bytes; write it as 4KiB")
+    return Selection(
+        limit=limit,
+        start_s=None if start is None else parse_duration(start),
+        stop_s=None if stop is None else parse_duration(stop),
+        split_bytes=None if block is None else int(block.value),
+        sample=None if sample is None else share_of(sample, "sample"),
+        seed=seed if sample is not None else 0,
+    )
+
+
+def must_end_in(path: Path | None, suffixes: tuple[str, ...], option: str) -> None:
+    """Refuse a file to be written that has none of `suffixes`, or whose folder does not exist, before work begins.
+
+    Raises
+    ------
+    UsageError
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{option} {path}: the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {str(path.parent)!r}")

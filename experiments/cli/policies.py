@@ -1,0 +1,112 @@
+"""``evictlab policies``: which policies there are, and one of them in full."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...policies.registry import PolicySpec
+
+__all__ = ["policies"]
+
+CAPABILITIES = {
+    "sizes": "byte sizes",
+    "cost": "weighs the cost of a miss",
+    "ttl": "objects may expire",
+    "next_use": "knows the future (offline)",
+    "random": "draws at random: --seeds",
+    "admission": "an admission rule: NAME+EVICTION",
+}
+"""What each capability of a policy means."""
+
+
+def policies(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One policy in full; also './mine.py'.")] = None,
+    json: Json = False,
+) -> None:
+    """List the policies: name, title, year, what they cope with (byte sizes, miss cost, TTL), source.
+
+    evictlab policies sieve
+    """
+    from ...policies.registry import all_specs, load, spec_of
+
+    if name is None:
+        specs = all_specs()
+    else:
+        specs = [load(name) if name.endswith(".py") else spec_of(name)]
+    if json:
+        from json import dumps
+
+        typer.echo(dumps({"schema": 1, "policies": [_record(spec) for spec in specs]}, indent=1))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if name is None:
+        _print_all(console, specs)
+    else:
+        _print_one(console, specs[0])
+
+
+def _record(spec: PolicySpec) -> dict[str, Any]:
+    """Everything about a policy, in types that JSON knows."""
+    facts = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "params"}
+    return {**facts, "parameters": {field.name: field.default for field in _parameters(spec)}}
+
+
+def _parameters(spec: PolicySpec) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(spec.params)  # type: ignore[arg-type]
+
+
+def _print_all(console: Console, specs: list[PolicySpec]) -> None:
+    """A line per policy; where links would not fit, the title is one, and the source column is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("name", "title", "year", "sizes", "cost", "ttl"):
+        table.add_column(heading, no_wrap=True)
+    widest = max(len(spec.name) for spec in specs) + max(len(spec.title) for spec in specs) + 4 + 3 * 5 + 6 * 2
+    with_source = not console.is_terminal or widest + max(len(spec.source) for spec in specs) <= console.width
+    if with_source:
+        table.add_column("source", no_wrap=True)
+    family = ""
+    for spec in specs:
+        if spec.family != family:
+            family = spec.family
+            table.add_row(Text(family, style="dim italic"))
+        marks = ("yes" if able else "-" for able in (spec.sizes, spec.cost, spec.ttl))
+        title = Text(spec.title, style=f"link {spec.source}" if console.is_terminal else "")
+        table.add_row(Text(spec.name, style="bold"), title, str(spec.year), *marks, *[spec.source] * with_source)
+    if not console.is_terminal:
+        console.width = max(console.width, widest + max(len(spec.source) for spec in specs))
+    console.print(table)
+    if not with_source:
+        console.print("\nTitles link to the papers. One policy in full: evictlab policies NAME", style="dim")
+
+
+def _print_one(console: Console, spec: PolicySpec) -> None:
+    from rich.text import Text
+
+    console.print(Text.assemble((spec.title, "bold"), f" ({spec.year}), family {spec.family}"))
+    console.print(Text(spec.source), soft_wrap=True)
+    console.print()
+    console.print(Text(inspect.getdoc(spec.params) or ""))
+    console.print()
+    able = [meaning for name, meaning in CAPABILITIES.items() if getattr(spec, name)]
+    unable = [meaning for name, meaning in CAPABILITIES.items() if name in ("sizes", "ttl") and not getattr(spec, name)]
+    console.print(Text("; ".join([*able, *(f"no {meaning}" for meaning in unable)])))
+    parameters = _parameters(spec)
+    if parameters:
+        written = ":".join([spec.name, *(f"{field.name}={field.default}" for field in parameters)])
+        console.print(Text(f"with its defaults: {written}"), soft_wrap=True)
+    else:
+        console.print("no parameters")

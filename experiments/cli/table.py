@@ -1,0 +1,150 @@
+"""Rows of results as people read them: per trace, policies down and sizes across, the best of each size bold."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...traces.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .options import Metric
+
+__all__ = ["TITLES", "is_offline", "print_results", "print_table", "size_of", "size_words"]
+
+TITLES = {
+    "requests": "miss ratio, % of requests",
+    "bytes": "miss ratio, % of bytes",
+    "cost": "origin time not saved, %",
+}
+"""What a table of each metric shows."""
+
+ABSENT = "-"
+
+Row = Mapping[str, Any]
+SizeKey = tuple[str, int | None, int | None]
+
+
+def print_results(console: Console, rows: Sequence[Row], metric: Metric, facts: Mapping[str, str] | None = None) -> None:
+    """Print one table per trace.
+
+    Parameters
+    ----------
+    console : Console
+    rows : sequence of dict
+        Rows of whole replays, see `evictlab.sim.result.COLUMNS`; where one is missing, the cell says so.
+    metric : Metric
+    facts : dict of str to str, optional
+        A few words about each trace.
+    """
+    from rich.text import Text
+
+    for number, trace in enumerate(dict.fromkeys(row["trace"] for row in rows)):
+        mine = [row for row in rows if row["trace"] == trace]
+        policies = list(dict.fromkeys(row["policy"] for row in mine))
+        sizes = list(dict.fromkeys(size_of(row) for row in mine))
+        cells = {key: _values(mine, *key, metric.column) for key in ((p, s) for p in policies for s in sizes)}
+        if number:
+            console.print()
+        console.print(Text.assemble((trace, "bold"), f"  {(facts or {}).get(trace, '')}".rstrip()))
+        console.print(Text(TITLES[metric.value], style="dim"))
+        columns = []
+        for size in sizes:
+            best = _best({policy: cells[policy, size] for policy in policies})
+            texts = [Text(_percent(cells[p, size]), style="bold" if p in best else "") for p in policies]
+            columns.append((size_words(size), texts))
+        columns.append((["Mreq/s"], [Text(_speed(mine, policy)) for policy in policies]))
+        print_table(console, (["policy"], [Text(policy) for policy in policies]), columns)
+
+
+def size_of(row: Row) -> SizeKey:
+    """What distinguishes the sizes of one trace."""
+    return row["capacity"], row["capacity_bytes"], row["capacity_objects"]
+
+
+def size_words(size: SizeKey) -> list[str]:
+    """A size as it was asked for and, unless it says so itself, what that is for the trace."""
+    label, n_bytes, n_objects = size
+    if not label.endswith("%"):
+        return [label]
+    return [label, format_bytes(n_bytes) if n_bytes is not None else f"{format_count(n_objects or 0)} obj"]
+
+
+def print_table(console: Console, first: tuple[list[str], list[Any]], columns: Sequence[tuple[list[str], list[Any]]]) -> None:
+    """Print a table whose first column is repeated where the others do not fit side by side.
+
+    Parameters
+    ----------
+    console : Console
+    first : (heading lines, cells)
+        Left-aligned.
+    columns : sequence of (heading lines, cells)
+        Right-aligned.
+    """
+    from rich.table import Table
+
+    gap = 2
+    room = max(console.width - _width(first) - gap, 1)
+    rest = list(columns)
+    while rest:
+        used, fitting = 0, 0
+        while fitting < len(rest) and (used + _width(rest[fitting]) <= room or fitting == 0):
+            used += _width(rest[fitting]) + gap
+            fitting += 1
+        chunk, rest = rest[:fitting], rest[fitting:]
+        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+        depth = max(len(heading) for heading, _ in (first, *chunk))
+        for column, (heading, _) in enumerate((first, *chunk)):
+            padded = "\n".join([*heading, *[""] * (depth - len(heading))])
+            table.add_column(padded, justify="right" if column else "left", overflow="fold", no_wrap=bool(column))
+        for line in zip(first[1], *(cells for _, cells in chunk), strict=True):
+            table.add_row(*line)
+        console.print(table)
+        if rest:
+            console.print()
+
+
+def is_offline(label: str) -> bool:
+    """Whether a policy, or the part of it that evicts or admits, knows the future: shown, but not a winner."""
+    from ...policies.registry import spec_of
+    from ...traces.errors import UsageError
+
+    try:
+        return any(spec_of(part.partition(":")[0]).next_use for part in label.split("+"))
+    except UsageError:  # rows of a plug-in that is not here
+        return False
+
+
+def _width(column: tuple[list[str], Iterable[Any]]) -> int:
+    heading, cells = column
+    return max(len(text) for text in (*heading, *map(str, cells)))
+
+
+def _values(rows: Sequence[Row], policy: str, size: SizeKey, column: str) -> list[float]:
+    """The metric of every seed."""
+    same = (row for row in rows if row["policy"] == policy and size_of(row) == size)
+    return [row[column] for row in same if row.get(column) is not None]
+
+
+def _percent(values: Sequence[float]) -> str:
+    """The mean, and with several seeds their standard deviation."""
+    if not values:
+        return ABSENT
+    mean = f"{100 * statistics.fmean(values):.2f}"
+    return mean if len(values) == 1 else f"{mean} ±{100 * statistics.stdev(values):.2f}"
+
+
+def _best(cells: Mapping[str, Sequence[float]]) -> set[str]:
+    """Policies whose cell shows the lowest value, offline ones left out; none where there is no contest."""
+    shown = {policy: _percent([statistics.fmean(v)]) for policy, v in cells.items() if v and not is_offline(policy)}
+    lowest = min(shown.values(), key=float, default="")
+    return {policy for policy, text in shown.items() if text == lowest} if len(shown) > 1 else set()
+
+
+def _speed(rows: Sequence[Row], policy: str) -> str:
+    """Million requests per second and core, median over the sizes."""
+    speeds = [row["requests_per_s"] for row in rows if row["policy"] == policy and row["requests_per_s"]]
+    return f"{statistics.median(speeds) / 1e6:.3g}" if speeds else ABSENT

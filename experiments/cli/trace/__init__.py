@@ -1,0 +1,22 @@
+"""``evictlab trace ...``: look into traces, convert, sample and generate them."""
+
+from __future__ import annotations
+
+from .convert import convert
+from .formats import formats
+from .generate import generate
+from .head import head
+from .info import info
+from .sample import sample
+
+__all__ = ["commands"]
+
+commands = {
+    "info": info,
+    "head": head,
+    "convert": convert,
+    "sample": sample,
+    "generate": generate,
+    "formats": formats,
+}
+"""The commands by name, in the order of the help."""

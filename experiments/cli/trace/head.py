@@ -1,0 +1,68 @@
+"""``evictlab trace head``: the first requests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .. import options as of
+
+__all__ = ["head"]
+
+OPS = ("get", "set", "delete", "other")
+"""Names of the operations, by number."""
+
+
+def head(
+    trace: of.Source,
+    count: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="How many requests.")] = 10,
+    split: of.Split = None,
+    json: of.Json = False,
+) -> None:
+    """Show the first requests of a trace as they are understood."""
+    from ...sources import open_source
+
+    opened = open_source(trace, of.selection_of(count, None, None, split, None, 0), cache=False)
+    batch = next(opened.batches(count))
+    columns = {
+        name: values.tolist()
+        for name, values in (
+            ("time_s", batch.times),
+            ("key", batch.keys),
+            ("size", batch.sizes),
+            ("op", batch.ops),
+            ("ttl_s", batch.ttls),
+            ("cost_s", batch.costs),
+        )
+        if values is not None
+    }
+    if "op" in columns:
+        columns["op"] = [OPS[op] for op in columns["op"]]
+    if json:
+        from json import dumps
+
+        rows = [dict(zip(columns, map(_finite, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+        typer.echo(dumps({"schema": 1, "rows": rows}, indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in columns:
+        words = name == "op" or (name == "key" and isinstance(columns["key"][0], str))
+        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name != "key")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(Text(_written(value)) for value in row))
+    Console(highlight=False).print(table)
+
+
+def _written(value: Any) -> str:
+    """Six decimals of a time at the most, without the zeros at its end."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    """None for a TTL that never ends: JSON has no such number."""
+    return None if value == float("inf") else value

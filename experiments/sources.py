@@ -1,0 +1,107 @@
+"""What a user may name as a trace: a file, ``format:path``, a pattern, a generator (``zipf:requests=1e6``), ``demo``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..traces.errors import UsageError
+
+if TYPE_CHECKING:
+    from ..traces.request import RequestTrace
+    from ..traces.selection import Selection
+
+__all__ = ["open_source", "open_sources"]
+
+
+def open_sources(
+    sources: Sequence[str], selection: Selection | None = None, *, concat: bool = False, cache: bool = True
+) -> list[RequestTrace]:
+    """Open every trace that `sources` name; a file that is named twice is opened once.
+
+    Parameters
+    ----------
+    sources : sequence of str
+    selection : Selection, optional
+        Which part of each trace, or of the one stream with `concat`.
+    concat : bool
+        Take all files as one stream, in order.
+    cache : bool
+        See `evictlab.traces.open_trace`.
+
+    Returns
+    -------
+    list of RequestTrace
+        With different names: where two files have the same name, they are called by their paths.
+
+    Raises
+    ------
+    UsageError
+        Nothing matches, or generated traces are to be concatenated.
+    TraceError
+        A file cannot be read.
+    """
+    from ..traces.files import expand
+
+    if concat:
+        if generated := [source for source in sources if _is_generated(source)]:
+            raise UsageError(f"only files can be joined into one stream (--concat), not {generated[0]!r}")
+        return [_open_files(list(sources), selection, cache=cache)]
+    places = [place for source in sources for place in ([source] if _is_generated(source) else expand(source))]
+    places = list(dict.fromkeys(places))
+    files = [Path(place).name for place in places]
+    return [
+        open_source(place, selection, cache=cache, name=place if files.count(file) > 1 else "")
+        for place, file in zip(places, files, strict=True)
+    ]
+
+
+def open_source(
+    source: str, selection: Selection | None = None, *, cache: bool = True, name: str = ""
+) -> RequestTrace:
+    """Open one trace: a file (or several by a pattern, as one stream), or a generated one.
+
+    Parameters
+    ----------
+    source : str
+    selection : Selection, optional
+    cache : bool
+        See `evictlab.traces.open_trace`.
+    name : str
+        Instead of the file's name.
+    """
+    if not _is_generated(source):
+        return _open_files(source, selection, cache=cache, name=name)
+    from ..traces.generate import generate
+
+    trace = generate(source)
+    return trace if selection is None or not selection.to_dict() else _select(trace, selection)
+
+
+def _is_generated(source: str) -> bool:
+    """Whether `source` names a generator and not a file."""
+    if os.path.exists(source):
+        return False
+    from ..traces.generate import GENERATORS
+
+    return source.partition(":")[0].replace("-", "_") in GENERATORS
+
+
+def _open_files(
+    source: str | list[str], selection: Selection | None, *, cache: bool, name: str = ""
+) -> RequestTrace:
+    from ..traces.open import open_trace
+
+    chosen = {} if selection is None else selection.to_dict()
+    return open_trace(source, cache=cache, name=name, **chosen)
+
+
+def _select(trace: RequestTrace, selection: Selection) -> RequestTrace:
+    """Select from a trace as `open_trace` does from a file."""
+    from ..traces.assemble import assemble
+
+    provenance = replace(trace.provenance, options={**trace.provenance.options, **selection.to_dict()})
+    return assemble(selection.apply(trace.batches(), provenance.account), provenance)

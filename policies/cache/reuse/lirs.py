@@ -1,0 +1,184 @@
+"""LIRS: throw away, among the few residents with long reuse distances, the one requested longest ago.
+
+Reuse distance decides the status: blocks with short ones are LIR and stay; 1 % of the room is for HIR residents, and
+victims come from there. Stack S orders all blocks by last request and reaches down to the oldest LIR block, so that a HIR
+block (resident or not) requested while still in S has a shorter distance than that one: they swap their status.
+
+State: S and the queue Q of HIR residents are queues with holes; two numbers per object say where it stands in them.
+Source: Jiang, Zhang, "LIRS: an efficient low inter-reference recency set replacement policy", SIGMETRICS 2002, section 3.
+Hits equal those of the authors' program, from which come two rules that the paper leaves open: while fewer than L blocks
+are LIR a newcomer becomes LIR, and the repeated request of the block just requested changes nothing. Ghosts in S are not
+limited (the program's limit is 2500 times the cache).
+Differs from libCacheSim 0.3.5, which keeps 1 block for HIR at least (parameter `least`), takes repeated requests as new
+ones, limits S to twice the cache, and, when a HIR resident outside S is hit, demotes the oldest LIR block although none
+is promoted: a cache of 4 (1 HIR) and the requests 0 1 2 3 4 3 ... are in tests/policies/test_goldens_adaptive.py.
+
+With byte sizes the shares are bytes; victims are taken from Q, and from the bottom of S when Q is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ....traces.errors import UsageError
+from ...contract import helper, kernels, weight
+from ...log import HEAD, TAIL, Log, append, make_log, oldest, positions
+from ...registry import Policy, policy
+from ...setting import Setting
+
+__all__ = ["Lirs"]
+
+_GONE, _LIR = -1, -2
+_LIR_BYTES, _LIR_LIMIT, _WAITING, _LAST = range(4)
+
+
+class State(NamedTuple):
+    """What LIRS remembers.
+
+    Attributes
+    ----------
+    place : int32[n_objects]
+        -1 not resident, -2 LIR, otherwise HIR resident: where in the queue.
+    height : int32[n_objects]
+        Where in the stack, -1 outside.
+    stack : Log
+        S, oldest to newest; its tail is the oldest LIR block.
+    queue : Log
+        Q, the HIR residents by last request (or by when they lost their LIR status).
+    scalars : int64[4]
+        Bytes (or objects) that are LIR, their limit, number of HIR residents, and the object requested last.
+    stored : int64[n_objects] or None
+    """
+
+    place: Any
+    height: Any
+    stack: Log
+    queue: Log
+    scalars: Any
+    stored: Any
+
+
+@policy(title="LIRS", year=2002, source="https://doi.org/10.1145/511334.511340")
+@dataclass(frozen=True)
+class Lirs(Policy):
+    """Low inter-reference recency set.
+
+    Parameters
+    ----------
+    hir : float
+        Share of the cache for HIR residents, 0 to 1.
+    least : int
+        Not less than this many objects (or bytes) for HIR residents; but one is left for LIR where the cache holds two.
+    """
+
+    hir: float = 0.01
+    least: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.hir <= 1:
+            raise UsageError(f"lirs: hir={self.hir} is no share of the cache; expected 0 to 1, for example hir=0.01")
+        if self.least < 1:
+            raise UsageError(f"lirs: least={self.least} leaves no room for new blocks; expected 1 or more")
+
+    def make(self, setting: Setting) -> State:
+        """Return an empty cache."""
+        room = max(int(self.hir * setting.capacity), self.least)
+        room = max(1, min(room, setting.capacity - 1))
+        return State(
+            positions(setting.n_objects),
+            positions(setting.n_objects),
+            make_log(setting.n_objects),
+            make_log(setting.max_resident),
+            np.array([0, setting.capacity - room, 0, -1], np.int64),
+            setting.stored,
+        )
+
+
+def _find(state, obj):  # type: ignore[no-untyped-def]
+    return state.place[obj] != _GONE
+
+
+def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+    if obj == state.scalars[_LAST]:
+        return
+    state.scalars[_LAST] = obj
+    height = state.height[obj]
+    if state.place[obj] == _LIR:
+        was_bottom = height == state.stack.ends[TAIL]
+        append(state.stack, state.height, obj)
+        if was_bottom:
+            _prune(state)
+    elif height >= 0:
+        state.scalars[_WAITING] -= 1
+        _promote(state, obj, weight(state.stored, obj))
+    else:
+        append(state.stack, state.height, obj)
+        append(state.queue, state.place, obj)
+
+
+def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+    state.scalars[_LAST] = obj
+    if state.height[obj] >= 0 or state.scalars[_LIR_BYTES] + size <= state.scalars[_LIR_LIMIT]:
+        _promote(state, obj, size)
+    else:
+        append(state.stack, state.height, obj)
+        append(state.queue, state.place, obj)
+        state.scalars[_WAITING] += 1
+
+
+@helper
+def _promote(state, obj, size):  # type: ignore[no-untyped-def]
+    """Put `obj` on top of the stack as LIR; the oldest LIR blocks make room for it."""
+    state.place[obj] = _LIR
+    append(state.stack, state.height, obj)
+    state.scalars[_LIR_BYTES] += size
+    while state.scalars[_LIR_BYTES] > state.scalars[_LIR_LIMIT]:
+        _demote(state)
+
+
+@helper
+def _demote(state):  # type: ignore[no-untyped-def]
+    """Move the oldest LIR block from the bottom of the stack to the newest end of the queue."""
+    _prune(state)
+    bottom = state.stack.slots[state.stack.ends[TAIL]]
+    state.height[bottom] = -1
+    state.scalars[_LIR_BYTES] -= weight(state.stored, bottom)
+    append(state.queue, state.place, bottom)
+    state.scalars[_WAITING] += 1
+    _prune(state)
+
+
+@helper
+def _prune(state):  # type: ignore[no-untyped-def]
+    """Take HIR blocks off the bottom of the stack, until it rests on an LIR block or is empty."""
+    tail = state.stack.ends[TAIL]
+    head = state.stack.ends[HEAD]
+    while tail < head:
+        obj = state.stack.slots[tail]
+        if state.height[obj] == tail:
+            if state.place[obj] == _LIR:
+                break
+            state.height[obj] = -1
+        tail += 1
+    state.stack.ends[TAIL] = tail
+
+
+def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+    if state.scalars[_WAITING] == 0:
+        _demote(state)
+    return oldest(state.queue, state.place)
+
+
+def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+    if state.scalars[_WAITING] == 0:
+        _demote(state)
+    victim = oldest(state.queue, state.place)
+    state.place[victim] = _GONE
+    state.scalars[_WAITING] -= 1
+    return victim
+
+
+kernels(State, _find, _hit, _insert, _evict, peek=_peek)

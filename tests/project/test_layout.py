@@ -1,0 +1,58 @@
+"""The house rules that a machine can check: layers, packaging, public names, cheap imports."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+PARTS = ["traces", "policies", "sim", "rl", "experiments"]
+
+
+def test_imports_run_one_way():
+    done = subprocess.run([sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command as lint; lint()"],
+                          cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_upward_import_would_be_noticed(tmp_path):
+    """The contract lists all five folders, in the order of the design."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (contract,) = config["contracts"]
+    assert contract["type"] == "layers"
+    assert contract["layers"] == [f"evictlab.{part}" for part in reversed(PARTS)]
+
+
+def test_every_package_is_shipped():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {
+        "evictlab." + ".".join(init.parent.relative_to(ROOT).parts)
+        for part in PARTS
+        for init in (ROOT / part).rglob("__init__.py")
+    }
+    assert listed == found
+
+
+@pytest.mark.parametrize("part", PARTS[1:])
+def test_a_bare_import_of_a_folder_fails_loudly(part):
+    done = subprocess.run([sys.executable, "-c", f"import {part}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_public_names_exist(part):
+    module = importlib.import_module(f"evictlab.{part}")
+    for name in getattr(module, "__all__", []):
+        assert getattr(module, name) is not None
+
+
+@pytest.mark.parametrize("part", ["traces", "policies", "sim", "rl", "experiments"])
+def test_importing_a_layer_is_cheap(part):
+    heavy = "{'numba', 'pandas', 'pyarrow', 'matplotlib', 'torch', 'ray', 'scipy'}"
+    code = f"import sys, evictlab.{part}; found = {heavy} & set(sys.modules); sys.exit(', '.join(found) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
