@@ -6,10 +6,11 @@ without copying; rows come back through a Ray queue as each replay finishes, so 
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..policies.registry import parse_policy
@@ -58,7 +59,7 @@ def run_on_ray(
         return
     started_here = not ray.is_initialized()
     if started_here:
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
+        ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     try:
         register_ray()
         texts = {parse_policy(text).label: text for text in policies}
@@ -70,9 +71,7 @@ def run_on_ray(
             groups.setdefault((id(run.trace), run.policy.label), []).append(i)
         rows_back = Queue()
         tasks = [
-            delayed(_replay_group)(
-                stored[trace], texts[label], [(i, replace(runs[i], trace=None, policy=None)) for i in group], rows_back
-            )
+            delayed(_replay_group)(stored[trace], texts[label], [(i, _bare(runs[i])) for i in group], rows_back)
             for (trace, label), group in groups.items()
         ]
 
@@ -100,6 +99,11 @@ def run_on_ray(
             ray.shutdown()
 
 
+def _bare(run: Run) -> dict[str, Any]:
+    """Everything about a run but its trace and its policy, which travel otherwise."""
+    return {field.name: getattr(run, field.name) for field in fields(run) if field.name not in ("trace", "policy")}
+
+
 def _columns(trace: RequestTrace) -> dict[str, Any]:
     """The dense columns of a trace, without its keys."""
     columns = {field.name: getattr(trace, field.name) for field in fields(trace)}
@@ -107,12 +111,13 @@ def _columns(trace: RequestTrace) -> dict[str, Any]:
     return columns
 
 
-def _replay_group(stored: list[Any], policy: str, runs: list[tuple[int, Any]], rows_back: Any) -> None:
+def _replay_group(stored: list[Any], policy: str, runs: list[tuple[int, dict[str, Any]]], rows_back: Any) -> None:
     """On a worker: replay one policy on one trace at all sizes and seeds."""
     import ray
 
+    from ..sim.runs import Run
     from ..traces.request import RequestTrace
 
     trace = RequestTrace(**ray.get(stored[0]))
-    for i, run in runs:
-        rows_back.put((i, replace(run, trace=trace, policy=parse_policy(policy)).rows()))
+    for i, about in runs:
+        rows_back.put((i, Run(trace, parse_policy(policy), **about).rows()))

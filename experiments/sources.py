@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..traces.errors import UsageError
 
@@ -18,7 +18,12 @@ __all__ = ["open_source", "open_sources"]
 
 
 def open_sources(
-    sources: Sequence[str], selection: Selection | None = None, *, concat: bool = False, cache: bool = True
+    sources: Sequence[str],
+    selection: Selection | None = None,
+    *,
+    concat: bool = False,
+    cache: bool = True,
+    **reader_options: Any,
 ) -> list[RequestTrace]:
     """Open every trace that `sources` name; a file that is named twice is opened once.
 
@@ -31,6 +36,8 @@ def open_sources(
         Take all files as one stream, in order.
     cache : bool
         See `evictlab.traces.open_trace`.
+    **reader_options
+        Options of the files' format.
 
     Returns
     -------
@@ -49,18 +56,18 @@ def open_sources(
     if concat:
         if generated := [source for source in sources if _is_generated(source)]:
             raise UsageError(f"only files can be joined into one stream (--concat), not {generated[0]!r}")
-        return [_open_files(list(sources), selection, cache=cache)]
+        return [_open_files(list(sources), selection, cache=cache, **reader_options)]
     places = [place for source in sources for place in ([source] if _is_generated(source) else expand(source))]
     places = list(dict.fromkeys(places))
     files = [Path(place).name for place in places]
     return [
-        open_source(place, selection, cache=cache, name=place if files.count(file) > 1 else "")
+        open_source(place, selection, cache=cache, name=place if files.count(file) > 1 else "", **reader_options)
         for place, file in zip(places, files, strict=True)
     ]
 
 
 def open_source(
-    source: str, selection: Selection | None = None, *, cache: bool = True, name: str = ""
+    source: str, selection: Selection | None = None, *, cache: bool = True, name: str = "", **reader_options: Any
 ) -> RequestTrace:
     """Open one trace: a file (or several by a pattern, as one stream), or a generated one.
 
@@ -72,9 +79,20 @@ def open_source(
         See `evictlab.traces.open_trace`.
     name : str
         Instead of the file's name.
+    **reader_options
+        Options of the file's format.
+
+    Raises
+    ------
+    UsageError
+        Nothing matches, or an option makes no sense.
+    TraceError
+        A file cannot be read.
     """
     if not _is_generated(source):
-        return _open_files(source, selection, cache=cache, name=name)
+        return _open_files(source, selection, cache=cache, name=name, **reader_options)
+    if reader_options:
+        raise UsageError(f"{source!r} is generated, not read: it takes no --reader options")
     from ..traces.generate import generate
 
     trace = generate(source)
@@ -91,12 +109,12 @@ def _is_generated(source: str) -> bool:
 
 
 def _open_files(
-    source: str | list[str], selection: Selection | None, *, cache: bool, name: str = ""
+    source: str | list[str], selection: Selection | None, *, cache: bool, name: str = "", **reader_options: Any
 ) -> RequestTrace:
     from ..traces.open import open_trace
 
     chosen = {} if selection is None else selection.to_dict()
-    return open_trace(source, cache=cache, name=name, **chosen)
+    return open_trace(source, cache=cache, name=name, **chosen, **reader_options)
 
 
 def _select(trace: RequestTrace, selection: Selection) -> RequestTrace:

@@ -90,7 +90,9 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0:
-        raise UsageError(f"seeds {text!r}: expected FIRST:LAST (0:10 is ten seeds) or a list such as 0,3,7, none below 0")
+        raise UsageError(
+            f"seeds {text!r}: expected FIRST:LAST (0:10 is ten seeds) or a list such as 0,3,7, none below 0"
+        )
     return seeds
 
 
@@ -163,9 +165,7 @@ def run_sweep(
             done = run_on_ray(missing, grid.policies, progress)
         for run, rows in done:
             journal.add(run_key(run), rows)
-        result = Result.from_rows(
-            itertools.chain.from_iterable(journal.finished[run_key(run)] for run in runs), traces
-        )
+        result = Result.from_rows(itertools.chain.from_iterable(journal.finished[run_key(run)] for run in runs), traces)
         result.to_parquet(output)
         journal.remove()
     return result

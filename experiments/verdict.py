@@ -72,7 +72,12 @@ def gains(result: Result, metric: str, baseline: str) -> pd.DataFrame:
     for trace in dict.fromkeys(result.frame["trace"]):
         table = pivot(result, trace, metric)
         if baseline in table.index:
-            cells.append((1 - table / table.loc[baseline]).stack().rename("gain").reset_index().assign(trace=trace))
+            cells.append(
+                (1 - table / table.loc[baseline])
+                .melt(ignore_index=False, value_name="gain")
+                .reset_index()
+                .assign(trace=trace)
+            )
     if not cells:
         raise UnknownNameError("baseline", baseline, list(dict.fromkeys(result.frame["policy"])))
     gain = pd.concat(cells, ignore_index=True).replace([np.inf, -np.inf], np.nan).dropna(subset=["gain"])
@@ -82,7 +87,9 @@ def gains(result: Result, metric: str, baseline: str) -> pd.DataFrame:
         per_trace = mine.groupby("trace")["gain"].mean().to_numpy()
         low = high = np.nan
         if len(per_trace) >= 3 and np.ptp(per_trace) > 0:
-            interval = bootstrap((per_trace,), np.mean, rng=np.random.default_rng(0), n_resamples=2000).confidence_interval
+            interval = bootstrap(
+                (per_trace,), np.mean, rng=np.random.default_rng(0), n_resamples=2000
+            ).confidence_interval
             low, high = interval.low, interval.high
         rows.append(
             {
@@ -126,7 +133,9 @@ class Gate:
         """
         match = re.fullmatch(r"\s*(\S+)\.(\w+)\s*([<>])\s*(\S+)\s*", text)
         if match is None:
-            raise UsageError(f"condition {text!r} is not of the form POLICY.METRIC > LIMIT, as in 'sieve.miss_ratio > lru'")
+            raise UsageError(
+                f"condition {text!r} is not of the form POLICY.METRIC > LIMIT, as in 'sieve.miss_ratio > lru'"
+            )
         policy, metric, sign, limit = match.groups()
         if metric not in METRICS:
             raise UnknownNameError("metric", metric, METRICS)
@@ -160,4 +169,4 @@ class Gate:
     def _at(table: pd.DataFrame, policy: str, capacity: str) -> float:
         if policy not in table.index:
             raise UnknownNameError("policy in these results", policy, table.index)
-        return float(table.loc[policy, capacity])
+        return float(table[capacity][policy])

@@ -50,7 +50,6 @@ __all__ = [
     "kernels",
     "kernels_of",
     "peek",
-    "rarely",
     "weight",
 ]
 
@@ -184,11 +183,6 @@ _overload("find", find, 2)
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that kernels call: plain Python when interpreted, inlined when compiled."""
     return register_jitable(**KERNEL_OPTIONS)(function)  # type: ignore[no-any-return]
-
-
-def rarely(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate as `helper` does a long function that kernels call seldom: called instead of inlined, it compiles once."""
-    return register_jitable(**{**KERNEL_OPTIONS, "forceinline": False})(function)  # type: ignore[no-any-return]
 
 
 def weight(stored, obj):  # type: ignore[no-untyped-def]

@@ -21,7 +21,18 @@ import numpy as np
 from .contract import helper
 from .ring import Ring, front, length, make_ring, pop, push
 
-__all__ = ["SCORE", "TIME", "Heap", "enter", "enter_in_order", "leave", "lowest", "make_heap", "rescore"]
+__all__ = [
+    "SCORE",
+    "TIME",
+    "Heap",
+    "enter",
+    "enter_in_order",
+    "give_back",
+    "leave",
+    "lowest",
+    "make_heap",
+    "rescore",
+]
 
 SCORE, TIME = 0, 1
 _PLACES, _HOLE, _FREE = 0, 1, 2
@@ -107,12 +118,16 @@ def lowest(heap):  # type: ignore[no-untyped-def]
 
 @helper
 def leave(heap):  # type: ignore[no-untyped-def]
-    """Remove the lowest member and return its object."""
+    """Take the lowest member out of its place and return its slot, which it keeps until `give_back`."""
     if _lowest_is_newcomer(heap):
-        slot = np.int64(pop(heap.newcomers))
-    else:
-        slot = np.int64(heap.slot[0])
-        heap.ends[_HOLE] = 1
+        return np.int64(pop(heap.newcomers))
+    heap.ends[_HOLE] = 1
+    return np.int64(heap.slot[0])
+
+
+@helper
+def give_back(heap, slot):  # type: ignore[no-untyped-def]
+    """Free the slot of a member that left its place, and return the object it held."""
     obj = heap.obj_of[slot]
     heap.slot_of[obj] = -1
     heap.obj_of[slot] = heap.ends[_FREE]
@@ -145,29 +160,25 @@ def _place(heap, slot):  # type: ignore[no-untyped-def]
 @helper
 def _lowest_is_newcomer(heap):  # type: ignore[no-untyped-def]
     """Bring the lowest member to the front of the queue (True) or to the top of the heap (False)."""
-    while length(heap.newcomers) > 0:
-        slot = front(heap.newcomers)
-        if heap.rank[slot, TIME] == heap.entered[slot]:
+    while True:
+        if length(heap.newcomers) > 0:
+            slot = np.int64(front(heap.newcomers))
+            if heap.rank[slot, TIME] != heap.entered[slot]:  # asked for again
+                _place(heap, np.int64(pop(heap.newcomers)))
+                continue
+            # What the top place holds is a lower bound of the heap, even while it is empty or out of date.
             if heap.ends[_PLACES] == 0 or _before(heap.rank, slot, heap.key, 0):
                 return True
-            break
-        _place(heap, np.int64(pop(heap.newcomers)))  # asked for again
-    while True:
+        n = heap.ends[_PLACES]
         if heap.ends[_HOLE] == 1:
             heap.ends[_HOLE] = 0
-            heap.ends[_PLACES] -= 1
-            n = heap.ends[_PLACES]
-            if n > 0:
-                _sink(heap, np.int64(heap.slot[n]), n)
+            heap.ends[_PLACES] = n - 1
+            _sink(heap, np.int64(heap.slot[n - 1]), n - 1)
         else:
             slot = np.int64(heap.slot[0])
             if heap.rank[slot, TIME] == heap.key[0, TIME]:
-                break
-            _sink(heap, slot, heap.ends[_PLACES])
-        if length(heap.newcomers) > 0:
-            if heap.ends[_PLACES] == 0 or _before(heap.rank, front(heap.newcomers), heap.key, 0):
-                return True
-    return False
+                return False
+            _sink(heap, slot, n)
 
 
 @helper

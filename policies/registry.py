@@ -124,7 +124,7 @@ def policy(
     random: bool = False,
     admission: bool = False,
 ) -> Callable[[_P], _P]:
-    """Register a parameter class under the name of its file (or `name`).
+    """Register a parameter class under the name of its file (in a notebook: of the class), or under `name`.
 
     See `PolicySpec` for the meaning of the arguments.
 
@@ -136,7 +136,7 @@ def policy(
 
     def register(cls: _P) -> _P:
         module = cls.__module__.split(".")
-        own = name or module[-1]
+        own = name or (cls.__name__.lower() if module == ["__main__"] else module[-1])
         known = _SPECS.get(own)
         if known is not None and known.params.__module__ != cls.__module__:
             raise UsageError(
@@ -205,7 +205,9 @@ def spec_of(name: str) -> PolicySpec:
             raise UnknownNameError("policy", name, policy_names(), "See: evictlab policies")
         importlib.import_module(module)
     if own not in _SPECS:
-        raise UsageError(f"the module {_plugin_modules().get(own)} was expected to define a policy {own!r}, but did not")
+        raise UsageError(
+            f"the module {_plugin_modules().get(own)} was expected to define a policy {own!r}, but did not"
+        )
     return _SPECS[own]
 
 

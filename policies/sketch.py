@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .contract import helper, rarely
+from .contract import helper
 from .setting import Setting
 
 __all__ = ["MOST", "Sketch", "add", "estimate", "expected_residents", "make_sketch", "place"]
@@ -142,7 +142,7 @@ def add(sketch, obj):  # type: ignore[no-untyped-def]
         _halve(sketch)
 
 
-@rarely
+@helper
 def _halve(sketch):  # type: ignore[no-untyped-def]
     for at in range(len(sketch.words)):
         sketch.words[at] = (sketch.words[at] >> _ONE) & _HALVES

@@ -46,7 +46,9 @@ def capacity_of(size: str | Size, trace: RequestTrace, *, ignore_sizes: bool = F
     if size.kind == "bytes":
         if not has_sizes:
             why = "--ignore-sizes is set" if trace.sizes is not None else f"{trace.name} has no sizes"
-            raise UsageError(f"capacity {size.label} is in bytes, but {why}; write it in objects (5000obj) or percent (10%)")
+            raise UsageError(
+                f"capacity {size.label} is in bytes, but {why}; write it in objects (5000obj) or percent (10%)"
+            )
         return Capacity(int(size.value), True, size.label)
     footprint = trace.footprint_bytes if has_sizes else trace.n_objects
     assert footprint is not None
@@ -62,7 +64,7 @@ def warmup_end(text: str | float, trace: RequestTrace) -> int:
         ``20%`` of the requests, a duration (``10min``), or a fraction in [0, 1).
     """
     if isinstance(text, str) and not text.strip().endswith("%"):
-        end = int(np.searchsorted(_times(trace, "a warm-up in time"), _times(trace, "") [0] + parse_duration(text)))
+        end = int(np.searchsorted(_times(trace, "a warm-up in time"), _times(trace, "")[0] + parse_duration(text)))
     else:
         fraction = parse_size(text).value if isinstance(text, str) else float(text)
         if not 0 <= fraction < 1:
@@ -113,7 +115,9 @@ def lifetimes(ttl: str | float | None, trace: RequestTrace) -> npt.NDArray[np.fl
     _times(trace, "a TTL")
     if ttl == "trace":
         if trace.ttls is None:
-            raise UsageError(f"{trace.name} has no TTLs (--ttl trace); give one for all, as in --ttl 60s, or leave it out")
+            raise UsageError(
+                f"{trace.name} has no TTLs (--ttl trace); give one for all, as in --ttl 60s, or leave it out"
+            )
         return trace.ttls
     seconds = parse_duration(ttl) if isinstance(ttl, str) else float(ttl)
     same = np.full(len(trace), seconds, np.float32)

@@ -94,7 +94,9 @@ def plot_result(result: Result, metric: str = "miss_ratio", *, columns: int = 3)
             axes.set_axis_off()
             axes.set_title(f"{trace}: no {METRICS[metric]}", fontsize=10)
             continue
-        unit, amount = ("bytes", "capacity_bytes") if rows["capacity_bytes"].notna().all() else ("objects", "capacity_objects")
+        unit, amount = (
+            ("bytes", "capacity_bytes") if rows["capacity_bytes"].notna().all() else ("objects", "capacity_objects")
+        )
         rows = rows.dropna(subset=[amount]).astype({amount: float})
         _draw_lines(axes, rows, amount, metric) if rows[amount].nunique() > 1 else _draw_bars(axes, rows, metric)
         if rows[amount].nunique() > 1:
@@ -183,7 +185,9 @@ def _draw_lines(axes: Axes, rows: pd.DataFrame, amount: str, metric: str) -> Non
 
 def _draw_bars(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
     mean = rows.groupby("policy", sort=False)[metric].mean().sort_values(ascending=False)
-    bars = axes.barh([str(name) for name in mean.index], mean, color=[style_of(str(name))["color"] for name in mean.index])
+    bars = axes.barh(
+        [str(name) for name in mean.index], mean, color=[style_of(str(name))["color"] for name in mean.index]
+    )
     axes.bar_label(bars, fmt="%.4f", padding=3, fontsize=8)
     axes.set_xlim(0, min(1.15 * mean.max(), 1.25) or 1)
     axes.set_xlabel(f"{METRICS[metric]} at {rows['capacity'].iloc[0]}")
@@ -212,9 +216,9 @@ def _finding(trace: str, rows: pd.DataFrame, metric: str) -> str:
 
 def _legend(figure: Figure, panels: list[Axes]) -> None:
     """One legend for all panels, to the right."""
-    found = {}
+    found: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        figure.legend(found.values(), found.keys(), loc="outside right upper", frameon=False, fontsize=9)
+        figure.legend(list(found.values()), list(found), loc="outside right upper", frameon=False, fontsize=9)

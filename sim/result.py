@@ -119,7 +119,8 @@ class Result:
         self._check(metric)
         keys = ["trace", "capacity", "policy"]
         mean = self.frame.dropna(subset=[metric]).groupby(keys, sort=False, as_index=False)[metric].mean()
-        return mean.loc[mean.groupby(["trace", "capacity"], sort=False)[metric].idxmin()].reset_index(drop=True)
+        lowest = mean.groupby(["trace", "capacity"], sort=False)[metric].idxmin()
+        return pd.DataFrame(mean.loc[lowest].reset_index(drop=True))
 
     def plot(self, metric: str = "miss_ratio", **options: Any) -> Any:
         """Draw `metric` against capacity, one panel per trace and one line per policy; return the matplotlib figure."""
@@ -179,7 +180,9 @@ class Result:
         return json.dumps(document, indent=1)
 
     def _check(self, metric: str) -> None:
-        known = [name for name in ("miss_ratio", "byte_miss_ratio", "cost_miss_ratio") if self.frame[name].notna().any()]
+        known = [
+            name for name in ("miss_ratio", "byte_miss_ratio", "cost_miss_ratio") if self.frame[name].notna().any()
+        ]
         if metric not in known:
             raise UnknownNameError("metric", metric, known)
 

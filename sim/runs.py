@@ -9,10 +9,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ..policies.registry import Policy, parse_policy
 from ..traces.errors import UsageError
@@ -191,7 +191,7 @@ def run_all(
 
 
 def replay(
-    traces: RequestTrace | str | os.PathLike[str] | Sequence[Any],
+    traces: RequestTrace | str | Path | Sequence[RequestTrace | str | Path],
     policies: str | Policy | Sequence[str | Policy] = "lru",
     sizes: str | Size | Sequence[str | Size] = "1%",
     *,
@@ -271,8 +271,9 @@ def _listed(given: Any) -> list[Any]:
 
 
 def _opened(trace: Any) -> RequestTrace:
-    if isinstance(trace, (str, os.PathLike)):
-        from ..traces import open_trace
+    if isinstance(trace, (str, Path)):
+        from ..traces.open import open_trace
 
         return open_trace(trace)
-    return trace  # type: ignore[no-any-return]
+    opened: RequestTrace = trace
+    return opened

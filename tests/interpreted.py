@@ -22,8 +22,15 @@ def next_use_of(ids: Any) -> np.ndarray:
 
 
 def run_policy(
-    policy: str | Policy, ids: Any, capacity: int, sizes: Any = None, times: Any = None, ttls: Any = None,
-    costs: Any = None, seed: int = 0, compiled: bool = False,
+    policy: str | Policy,
+    ids: Any,
+    capacity: int,
+    sizes: Any = None,
+    times: Any = None,
+    ttls: Any = None,
+    costs: Any = None,
+    seed: int = 0,
+    compiled: bool = False,
 ) -> tuple[list[int], np.ndarray]:
     """Replay and return (outcome of each request, counts); interpreted unless `compiled`."""
     ids = np.asarray(ids, np.int32)
@@ -44,9 +51,7 @@ def run_policy(
     return outcomes.tolist(), counts
 
 
-def run_naive(
-    twin: Any, ids: Any, capacity: int, sizes: Any = None, times: Any = None, ttls: Any = None
-) -> list[int]:
+def run_naive(twin: Any, ids: Any, capacity: int, sizes: Any = None, times: Any = None, ttls: Any = None) -> list[int]:
     """Replay a naive twin: `twin.resident(obj)`, `twin.request(obj, size, now)`; return the outcome of each request.
 
     `request` is told of every request whose object fits the cache, and returns False when it refused to admit a miss.
@@ -61,9 +66,7 @@ def run_naive(
             if ttls is not None and expires[obj] <= times[i]:
                 outcome = replay_loop.EXPIRED_MISS
                 expires[obj] = float(times[i]) + float(np.float32(ttls[i]))
-        elif size > capacity:
-            outcome = replay_loop.REFUSED_MISS
-        elif twin.request(obj, size, i) is False:
+        elif size > capacity or twin.request(obj, size, i) is False:
             outcome = replay_loop.REFUSED_MISS
         else:
             outcome = replay_loop.MISS

@@ -89,7 +89,7 @@ def _word(data: Any, start: Any, n: Any) -> Any:
 @numba.njit(**OPTIONS)
 def _hash_bytes(data: Any, start: int, stop: int) -> Any:
     """64 bits from ``data[start:stop]``: eight bytes a step, each step mixed; the length counts too."""
-    h = np.uint64(stop - start)
+    h = _mix(np.uint64(stop - start) + _ONE)
     at = np.uint64(start)
     while at + _EIGHT <= np.uint64(stop):
         h = _mix(h ^ _word(data, at, 8))

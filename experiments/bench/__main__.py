@@ -22,7 +22,7 @@ from ..stamp import stamp
 from . import policies, system
 
 if TYPE_CHECKING:
-    from ...traces.request import RequestTrace
+    pass
 
 TARGETS = {
     "median ratio to libCacheSim over shared policies": 10.0,

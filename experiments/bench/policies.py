@@ -44,7 +44,7 @@ def against_peer(trace: RequestTrace, path: Path, *, rounds: int) -> Iterator[di
 
                 def run() -> float:
                     job.run(requests)
-                    return 1 - job.counts[at.HITS] / requests
+                    return 1 - int(job.counts[at.HITS]) / requests
 
                 return run
 

@@ -22,6 +22,7 @@ __all__ = [
     "Metric",
     "NoCache",
     "Quiet",
+    "Reader",
     "Sample",
     "Seed",
     "Source",
@@ -29,8 +30,11 @@ __all__ = [
     "Split",
     "Threads",
     "To",
+    "OUTPUT",
+    "RUN",
     "listed",
     "must_end_in",
+    "reader_options",
     "selection_of",
     "share_of",
 ]
@@ -60,23 +64,48 @@ TRACE_HELP = (
     "a generator ('zipf:requests=1e6,objects=1e5'), or 'demo'."
 )
 
-Sources = Annotated[list[str], typer.Argument(metavar="TRACE...", help=f"{TRACE_HELP} Several are separate traces.")]
+PART, RUN, OUTPUT = "Which part of a trace", "How it is replayed", "What comes out"
+"""Headings in the help."""
+
+Sources = Annotated[list[str], typer.Argument(metavar="TRACE", help=f"{TRACE_HELP} Several are separate traces.")]
 Source = Annotated[str, typer.Argument(metavar="TRACE", help=TRACE_HELP)]
-Concat = Annotated[bool, typer.Option("--concat", help="Take all files as one stream, in the order given.")]
-IgnoreSizes = Annotated[bool, typer.Option("--ignore-sizes", help="Charge every object 1, whatever the trace says.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Limit = Annotated[int | None, typer.Option(metavar="N", help="Only the first N requests.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Read the files again and keep nothing for the next time.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar and no notes on stderr.")]
-Sample = Annotated[str | None, typer.Option(metavar="1%", help="Only the requests for this share of the objects.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of everything that is drawn at random.")]
+Reader = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Of the format, as in key=url; see: evictlab trace formats.", rich_help_panel=PART),
+]
+Concat = Annotated[
+    bool, typer.Option("--concat", help="Take all files as one stream, in the order given.", rich_help_panel=PART)
+]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="10min", help="Requests from then on, after the first.", rich_help_panel=PART)
+]
+To = Annotated[str | None, typer.Option("--to", metavar="2h", help="Requests before then.", rich_help_panel=PART)]
+Limit = Annotated[int | None, typer.Option(metavar="N", help="The first N requests.", rich_help_panel=PART)]
 Split = Annotated[
     str | None,
-    typer.Option(metavar="4KiB", help="Block traces: one request per block of this size that a request touches."),
+    typer.Option(
+        metavar="4KiB", help="Block traces: a request per block of this size that one touches.", rich_help_panel=PART
+    ),
 ]
-Threads = Annotated[int | None, typer.Option(metavar="N", min=1, help="Replays at a time; one per core if not given.")]
-From = Annotated[str | None, typer.Option("--from", metavar="10min", help="Only requests from then on, after the first.")]
-To = Annotated[str | None, typer.Option("--to", metavar="2h", help="Only requests before then.")]
+Sample = Annotated[
+    str | None, typer.Option(metavar="1%", help="All requests for this share of the objects.", rich_help_panel=PART)
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Read the files anew and keep nothing for next time.", rich_help_panel=PART)
+]
+IgnoreSizes = Annotated[
+    bool, typer.Option("--ignore-sizes", help="Charge every object 1, whatever the trace says.", rich_help_panel=RUN)
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", min=0, help="Of all that is drawn at random.", show_default=True, rich_help_panel=RUN)
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Replays at a time; default: one per core.", rich_help_panel=RUN)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress bar and no notes on stderr.", rich_help_panel=OUTPUT)
+]
 
 
 def listed(given: list[str]) -> list[str]:
@@ -126,6 +155,23 @@ def selection_of(
         sample=None if sample is None else share_of(sample, "sample"),
         seed=seed if sample is not None else 0,
     )
+
+
+def reader_options(given: list[str] | None) -> dict[str, str]:
+    """Read ``["key=url", "time=none"]``.
+
+    Raises
+    ------
+    UsageError
+        Not of the form NAME=VALUE.
+    """
+    options = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"--reader {text!r} is not of the form NAME=VALUE, as in key=url")
+        options[name.strip()] = value.strip()
+    return options
 
 
 def must_end_in(path: Path | None, suffixes: tuple[str, ...], option: str) -> None:

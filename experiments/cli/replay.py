@@ -34,46 +34,53 @@ def replay(
             "--policy",
             "-p",
             metavar="NAME,...",
-            help="Policies, with parameters as in 's3fifo:small=0.2', admission as in 'adaptsize+lru', "
-            "or your own file './mine.py'. See: evictlab policies.",
+            help="As in lru,arc or s3fifo:small=0.2 or adaptsize+lru or ./mine.py; see: evictlab policies.",
         ),
-    ] = ["lru", "sieve", "s3fifo"],  # noqa: B006 (read only)
+    ] = ["lru", "sieve", "s3fifo"],  # noqa: B006 - never changed
     size: Annotated[
         list[str],
         typer.Option("--size", "-s", metavar="SIZE,...", help="25MB, 1GiB, 5000obj, or 10% of the footprint."),
-    ] = ["0.1%", "1%", "10%"],  # noqa: B006
-    metric: Annotated[of.Metric, typer.Option(help="What the table and the picture show.")] = of.Metric.requests,
+    ] = ["0.1%", "1%", "10%"],  # noqa: B006 - never changed
+    metric: Annotated[of.Metric, typer.Option("--metric", "-m", help="What the table and the picture show.")] = (
+        of.Metric.requests
+    ),
     ttl: Annotated[
-        str | None, typer.Option(metavar="60s|trace", help="Lifetime of every object, or 'trace' for that of the trace.")
+        str | None,
+        typer.Option(metavar="60s|trace", help="Lifetime of every object; trace: its own.", rich_help_panel=of.RUN),
     ] = None,
     warmup: Annotated[
-        str | None, typer.Option(metavar="20%|10min", help="Replayed at the start, but not counted.")
+        str | None,
+        typer.Option(metavar="20%|10min", help="Replayed first, but not counted.", rich_help_panel=of.RUN),
     ] = None,
     window: Annotated[
-        str | None, typer.Option(metavar="10min|100000req", help="Also count each window of this length.")
+        str | None,
+        typer.Option(metavar="10min|1000req", help="Also count each window of this length.", rich_help_panel=of.RUN),
     ] = None,
     ignore_sizes: of.IgnoreSizes = False,
     seed: of.Seed = 0,
     seeds: Annotated[
-        str | None, typer.Option(metavar="0:10|0,1,2", help="Several seeds, for policies that draw at random.")
+        str | None,
+        typer.Option(metavar="0:10|0,1,2", help="Several, for policies that draw at random.", rich_help_panel=of.RUN),
     ] = None,
-    sample: of.Sample = None,
+    threads: of.Threads = None,
+    concat: of.Concat = False,
     start: of.From = None,
     stop: of.To = None,
     limit: of.Limit = None,
     split: of.Split = None,
-    concat: of.Concat = False,
+    sample: of.Sample = None,
+    reader: of.Reader = None,
     no_cache: of.NoCache = False,
-    threads: of.Threads = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the rows to .parquet, .csv or .json."),
+        typer.Option("--output", "-o", metavar="FILE", help="Rows as .parquet, .csv or .json.", rich_help_panel=of.OUTPUT),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="With --output: skip what an interrupted attempt has finished.")
+        bool, typer.Option("--resume", help="Skip what an interrupted --output holds.", rich_help_panel=of.OUTPUT)
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw to .png, .svg or .pdf (the data beside it as .csv).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Picture as .png, .svg or .pdf, its data as .csv.", rich_help_panel=of.OUTPUT),
     ] = None,
     json: of.Json = False,
     quiet: of.Quiet = False,
@@ -90,7 +97,8 @@ def replay(
 
     _check_files(output, plot, resume)
     selection = of.selection_of(limit, start, stop, split, sample, seed)
-    opened = open_sources(traces, selection, concat=concat, cache=not no_cache)
+    options = of.reader_options(reader)
+    opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **options)
     say_notes(opened, quiet=quiet)
     runs = plan_runs(
         opened,

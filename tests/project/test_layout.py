@@ -8,14 +8,20 @@ import sys
 import tomllib
 
 import pytest
+
 from conftest import ROOT
 
 PARTS = ["traces", "policies", "sim", "rl", "experiments"]
 
 
 def test_imports_run_one_way():
-    done = subprocess.run([sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command as lint; lint()"],
-                          cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command as lint; lint()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -39,7 +45,9 @@ def test_every_package_is_shipped():
 
 @pytest.mark.parametrize("part", PARTS[1:])
 def test_a_bare_import_of_a_folder_fails_loudly(part):
-    done = subprocess.run([sys.executable, "-c", f"import {part}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {part}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
 
 

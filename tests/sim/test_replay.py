@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from interpreted import run_policy
 
 from evictlab.policies import Policy, parse_policy, policy
 from evictlab.sim import Job, replay
 from evictlab.sim.runs import plan_runs, run_all
 from evictlab.traces import RequestTrace
 from evictlab.traces.errors import CapabilityError, EvictlabError, UnitError, UnknownNameError, UsageError
+
+from interpreted import run_policy
 
 
 def small_trace(**columns) -> RequestTrace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...contract import kernels
-from ...heap import SCORE, Heap, enter_in_order, leave, lowest, make_heap, rescore
+from ...heap import SCORE, Heap, enter_in_order, give_back, leave, lowest, make_heap, rescore
 from ...registry import Policy, policy
 from ...setting import Setting
 
@@ -52,7 +52,7 @@ def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
-    return leave(state.heap)
+    return give_back(state.heap, leave(state.heap))
 
 
 kernels(State, _find, _hit, _insert, _evict, peek=_peek)

@@ -88,8 +88,8 @@ def _close_holes(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _advance(state):  # type: ignore[no-untyped-def]
-    """Move the hand to the next object whose bit is clear, and return that object."""
+def _seek(state):  # type: ignore[no-untyped-def]
+    """Clear bits from the hand on, up to the next object whose bit is clear; return its place."""
     hand = state.ends[_HAND]
     head = state.ends[_HEAD]
     while True:
@@ -98,27 +98,30 @@ def _advance(state):  # type: ignore[no-untyped-def]
         obj = state.queue[hand]
         if obj >= 0:
             if state.mark[obj] == _IN:
-                state.ends[_HAND] = hand
-                return obj
+                return hand
             state.mark[obj] = _IN
         hand += 1
 
 
 def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
-    return _advance(state)
+    hand = _seek(state)
+    state.ends[_HAND] = hand
+    return state.queue[hand]
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
-    victim = _advance(state)
-    hand = state.ends[_HAND]
+    hand = _seek(state)
+    victim = state.queue[hand]
     state.queue[hand] = _HOLE
     state.mark[victim] = _OUT
     head = state.ends[_HEAD]
-    while head > 0 and state.queue[head - 1] < 0:
-        head -= 1
-    state.ends[_HEAD] = head
-    # Past the newest object the hand starts again at the oldest, whatever enters meanwhile.
-    state.ends[_HAND] = hand + 1 if hand + 1 < head else 0
+    if hand + 1 < head:
+        state.ends[_HAND] = hand + 1
+    else:  # past the newest object the hand starts again at the oldest, whatever enters meanwhile
+        while head > 0 and state.queue[head - 1] < 0:
+            head -= 1
+        state.ends[_HEAD] = head
+        state.ends[_HAND] = 0
     return victim
 
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ....traces.errors import UsageError
-from ...contract import helper, kernels, rarely, weight
+from ...contract import helper, kernels, weight
 from ...random import random_below
 from ...registry import Policy, policy
 from ...setting import Setting
@@ -224,7 +224,7 @@ def _count(state, obj):  # type: ignore[no-untyped-def]
         _climb(state)
 
 
-@rarely
+@helper
 def _climb(state):  # type: ignore[no-untyped-def]
     numbers, climb = state.numbers, state.climb
     hit_ratio = numbers[_HITS] / numbers[_SAMPLE]
