@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -100,12 +99,15 @@ def open_source(
 
 
 def _is_generated(source: str) -> bool:
-    """Whether `source` names a generator and not a file."""
-    if os.path.exists(source):
+    """Whether `source` names a generator, rightly spelt or not, and not a file."""
+    if Path(source).exists():
         return False
     from ..traces.generate import GENERATORS
+    from ..traces.readers import FORMATS
 
-    return source.partition(":")[0].replace("-", "_") in GENERATORS
+    name, _, parameters = source.partition(":")
+    name = name.replace("-", "_")
+    return name in GENERATORS or ("=" in parameters and name not in FORMATS)
 
 
 def _open_files(

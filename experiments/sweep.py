@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from ..sim.runs import Run, plan_runs, run_all
 from ..traces.errors import UsageError
 from .journal import Journal, run_key
+from .sources import open_sources
 
 if TYPE_CHECKING:
     from ..sim.result import Result
@@ -98,10 +99,8 @@ def parse_seeds(text: str) -> list[int]:
 
 def plan_sweep(grid: Grid, base: Path) -> tuple[list[RequestTrace], list[Run]]:
     """Open the traces and list the replays; paths are relative to `base`."""
-    from ..traces import open_trace
-
     sources = itertools.chain.from_iterable(_expanded(source, base) for source in grid.traces)
-    traces = [open_trace(source) for source in sources]
+    traces = open_sources(list(sources))
     runs = plan_runs(
         traces,
         grid.policies,
@@ -122,6 +121,7 @@ def run_sweep(
     resume: bool = False,
     output: Path | None = None,
     progress: Progress | None = None,
+    planned: Callable[[list[Run]], None] | None = None,
     threads: int | None = None,
 ) -> Result:
     """Do all replays of a sweep file, write the results, and return them.
@@ -138,6 +138,8 @@ def run_sweep(
         Instead of the file's.
     progress : callable, optional
         Told the number of requests replayed since its last call.
+    planned : callable, optional
+        Told all replays of the sweep, before any begins.
     threads : int, optional
         For ``local``.
 
@@ -153,6 +155,8 @@ def run_sweep(
     grid = Grid.read(path)
     output = output or path.parent / grid.output
     traces, runs = plan_sweep(grid, path.parent)
+    if planned is not None:
+        planned(runs)
     with Journal(output, resume=resume) as journal:
         missing = [run for run in runs if run_key(run) not in journal.finished]
         if progress is not None:

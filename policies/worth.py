@@ -1,21 +1,15 @@
-"""What a resident is worth per byte: the origin seconds it saves over the bytes it takes."""
+"""What it is worth to have an object, per byte: the origin seconds of a miss over the bytes charged."""
 
 from __future__ import annotations
 
-from .contract import helper, weight
+from .contract import helper
 
-__all__ = ["cost_of", "worth"]
+__all__ = ["worth"]
 
 
 @helper
-def cost_of(costs, now):  # type: ignore[no-untyped-def]
-    """Seconds that a miss of request `now` takes at the origin; 1 where costs are unknown (None)."""
+def worth(costs, n_bytes, now):  # type: ignore[no-untyped-def]
+    """Seconds that a miss of request `now` takes at the origin, over `n_bytes`; a miss costs 1 where `costs` is None."""
     if costs is None:
-        return 1.0
-    return costs[now]
-
-
-@helper
-def worth(costs, stored, obj, now):  # type: ignore[no-untyped-def]
-    """Cost of request `now` over the bytes charged for the resident `obj`; 1 where neither is known."""
-    return cost_of(costs, now) / weight(stored, obj)
+        return 1.0 / n_bytes
+    return costs[now] / n_bytes

@@ -37,6 +37,10 @@ def check_capable(policy: Policy, trace: RequestTrace, *, byte_sizes: bool, ttl:
     """
     for part in policy.parts():
         spec = part.spec
+        if spec.admission and part is policy:
+            raise CapabilityError(
+                f"{spec.name} decides who enters, but not who leaves. Put it before an eviction policy: {spec.name}+lru."
+            )
         if byte_sizes and not spec.sizes:
             raise CapabilityError(
                 f"{spec.name} counts objects and has no rule for byte sizes; {trace.name} has sizes. "

@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,11 +57,32 @@ def compiled(folder: Path, **options: Any) -> Callable[[Callable[..., Any]], Any
             theirs = {name: getattr(config, name, "") for name in ours}
             try:
                 vars(config).update(ours)
-                return numba.njit(cache=True, **options)(function)
+                dispatcher = numba.njit(cache=True, **options)(function)
             finally:
                 vars(config).update(theirs)
+        _forgive(dispatcher._cache)
+        return dispatcher
 
     return decorate
+
+
+def _forgive(cache: Any) -> None:
+    """Let a full disk or a torn file cost time only: numba would raise from the middle of a call."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_if_sound(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        except Exception:  # whatever unpickling damaged bytes may raise
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_if_possible(signature: Any, compiled_code: Any) -> None:
+        with suppress(OSError):
+            save(signature, compiled_code)
+
+    cache.load_overload, cache.save_overload = load_if_sound, save_if_possible
 
 
 def kernel(*, made_of: Iterable[ModuleType] = (), **options: Any) -> Callable[[Callable[..., Any]], Any]:

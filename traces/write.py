@@ -7,7 +7,8 @@ parquet         .parquet .pq                   time_s f64, key u64 or string, si
                                                or i64, op u8, ttl_s f32, cost_s f32,
                                                next i64; provenance in the metadata
 oracle_general  .oracleGeneral[.bin][.zst|.gz] time u32, key u64, size u32, next i64
-csv             .csv[.zst|.gz]                 time_s, key, size, op, ttl_s, cost_s
+csv             .csv[.zst|.gz]                 time_s, key, size, op (a word), ttl_s,
+                                               cost_s
 =============== ============================== ======================================
 
 Columns that the trace does not have are left out (oracleGeneral has no way to
@@ -38,6 +39,9 @@ ORACLE_GENERAL = np.dtype([("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("n
 """One record of libCacheSim's oracleGeneral format, 24 bytes."""
 
 LARGEST_U32 = 2**32 - 1
+
+OP_WORDS = ("get", "set", "delete", "other")
+"""What the operations are called in CSV, by their number."""
 
 COMPRESSIONS = {".zst": "zstd", ".zstd": "zstd", ".gz": "gzip"}
 
@@ -113,23 +117,28 @@ def _table(batch: Batch, schema: Any, upcoming: npt.NDArray[np.int64] | None) ->
     import pyarrow as pa
 
     columns = {
-        "time_s": batch.times, "key": batch.keys, "size": batch.sizes, "op": batch.ops,
-        "ttl_s": batch.ttls, "cost_s": batch.costs, "next": upcoming,
-    }  # fmt: skip
+        "time_s": batch.times,
+        "key": batch.keys,
+        "size": batch.sizes,
+        "op": batch.ops,
+        "ttl_s": batch.ttls,
+        "cost_s": batch.costs,
+        "next": upcoming,
+    }
+    if batch.ops is not None and pa.types.is_string(schema.field("op").type):
+        columns["op"] = pa.DictionaryArray.from_arrays(batch.ops, OP_WORDS)
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
 
 
-def _schema(trace: RequestTrace, with_next: bool) -> Any:
+def _schema(trace: RequestTrace, op_type: Any, with_next: bool) -> Any:
     import pyarrow as pa
 
-    size = pa.int64()
-    if trace.sizes is not None and trace.sizes.max() <= LARGEST_U32:
-        size = pa.uint32()
+    narrow = trace.sizes is not None and trace.sizes.max() <= LARGEST_U32
     columns = [
         ("time_s", pa.float64(), trace.times is not None),
         ("key", pa.uint64() if isinstance(trace.keys, np.ndarray) else pa.string(), True),
-        ("size", size, trace.sizes is not None),
-        ("op", pa.uint8(), trace.ops is not None),
+        ("size", pa.uint32() if narrow else pa.int64(), trace.sizes is not None),
+        ("op", op_type, trace.ops is not None),
         ("ttl_s", pa.float32(), trace.ttls is not None),
         ("cost_s", pa.float32(), trace.costs is not None),
         ("next", pa.int64(), with_next),
@@ -138,19 +147,21 @@ def _schema(trace: RequestTrace, with_next: bool) -> Any:
 
 
 def _parquet(trace: RequestTrace, path: Path, _: str | None) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     facts = json.dumps(trace.provenance.to_dict() | {"sha256": trace.provenance.sha256}, default=str)
-    schema = _schema(trace, with_next=True).with_metadata({"evictlab": facts})
+    schema = _schema(trace, pa.uint8(), with_next=True).with_metadata({"evictlab": facts})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch, upcoming in _pieces(trace):
             writer.write_table(_table(batch, schema, upcoming))
 
 
 def _csv(trace: RequestTrace, path: Path, compression: str | None) -> None:
+    import pyarrow as pa
     import pyarrow.csv as pc
 
-    schema = _schema(trace, with_next=False)
+    schema = _schema(trace, pa.string(), with_next=False)
     with _stream(path, compression) as stream, pc.CSVWriter(stream, schema) as writer:
         for batch in trace.batches():
             writer.write_table(_table(batch, schema, None))

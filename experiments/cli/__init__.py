@@ -1,0 +1,1 @@
+"""The command line, `evictlab`; see `evictlab.experiments.cli.main`."""

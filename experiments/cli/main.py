@@ -11,6 +11,8 @@ import typer
 from .guard import Command
 from .policies import policies
 from .replay import replay
+from .report import report
+from .sweep import sweep
 from .trace import commands as trace_commands
 
 __all__ = ["app", "main"]
@@ -40,7 +42,7 @@ def _root(
     """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
 
 
-for command in (replay, policies):
+for command in (replay, policies, sweep, report):
     app.command(cls=Command)(command)
 for name, command in trace_commands.items():
     trace_app.command(name, cls=Command)(command)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ...traces.selection import Selection
 
 __all__ = [
+    "OUTPUT",
+    "RUN",
     "Concat",
     "From",
     "IgnoreSizes",
@@ -30,8 +32,6 @@ __all__ = [
     "Split",
     "Threads",
     "To",
-    "OUTPUT",
-    "RUN",
     "listed",
     "must_end_in",
     "reader_options",
@@ -71,13 +71,16 @@ Sources = Annotated[list[str], typer.Argument(metavar="TRACE", help=f"{TRACE_HEL
 Source = Annotated[str, typer.Argument(metavar="TRACE", help=TRACE_HELP)]
 Reader = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Of the format, as in key=url; see: evictlab trace formats.", rich_help_panel=PART),
+    typer.Option(
+        metavar="NAME=VALUE", help="Of the format, as in key=url; see: evictlab trace formats.", rich_help_panel=PART
+    ),
 ]
 Concat = Annotated[
     bool, typer.Option("--concat", help="Take all files as one stream, in the order given.", rich_help_panel=PART)
 ]
 From = Annotated[
-    str | None, typer.Option("--from", metavar="10min", help="Requests from then on, after the first.", rich_help_panel=PART)
+    str | None,
+    typer.Option("--from", metavar="10min", help="Requests from then on, after the first.", rich_help_panel=PART),
 ]
 To = Annotated[str | None, typer.Option("--to", metavar="2h", help="Requests before then.", rich_help_panel=PART)]
 Limit = Annotated[int | None, typer.Option(metavar="N", help="The first N requests.", rich_help_panel=PART)]
@@ -97,7 +100,8 @@ IgnoreSizes = Annotated[
     bool, typer.Option("--ignore-sizes", help="Charge every object 1, whatever the trace says.", rich_help_panel=RUN)
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="N", min=0, help="Of all that is drawn at random.", show_default=True, rich_help_panel=RUN)
+    int,
+    typer.Option(metavar="N", min=0, help="Of all that is drawn at random.", show_default=True, rich_help_panel=RUN),
 ]
 Threads = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Replays at a time; default: one per core.", rich_help_panel=RUN)

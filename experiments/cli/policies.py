@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import Json
+from .table import plain_table, show
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,10 +40,7 @@ def policies(
     """
     from ...policies.registry import all_specs, load, spec_of
 
-    if name is None:
-        specs = all_specs()
-    else:
-        specs = [load(name) if name.endswith(".py") else spec_of(name)]
+    specs = all_specs() if name is None else [load(name) if name.endswith(".py") else spec_of(name)]
     if json:
         from json import dumps
 
@@ -68,10 +67,9 @@ def _parameters(spec: PolicySpec) -> tuple[dataclasses.Field[Any], ...]:
 
 def _print_all(console: Console, specs: list[PolicySpec]) -> None:
     """A line per policy; where links would not fit, the title is one, and the source column is left out."""
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = plain_table()
     for heading in ("name", "title", "year", "sizes", "cost", "ttl"):
         table.add_column(heading, no_wrap=True)
     widest = max(len(spec.name) for spec in specs) + max(len(spec.title) for spec in specs) + 4 + 3 * 5 + 6 * 2
@@ -88,25 +86,50 @@ def _print_all(console: Console, specs: list[PolicySpec]) -> None:
         table.add_row(Text(spec.name, style="bold"), title, str(spec.year), *marks, *[spec.source] * with_source)
     if not console.is_terminal:
         console.width = max(console.width, widest + max(len(spec.source) for spec in specs))
-    console.print(table)
+    show(console, table)
     if not with_source:
         console.print("\nTitles link to the papers. One policy in full: evictlab policies NAME", style="dim")
 
 
 def _print_one(console: Console, spec: PolicySpec) -> None:
+    """What the policy's file says about it, then its parameters with their defaults."""
     from rich.text import Text
 
     console.print(Text.assemble((spec.title, "bold"), f" ({spec.year}), family {spec.family}"))
     console.print(Text(spec.source), soft_wrap=True)
-    console.print()
-    console.print(Text(inspect.getdoc(spec.params) or ""))
-    console.print()
     able = [meaning for name, meaning in CAPABILITIES.items() if getattr(spec, name)]
     unable = [meaning for name, meaning in CAPABILITIES.items() if name in ("sizes", "ttl") and not getattr(spec, name)]
     console.print(Text("; ".join([*able, *(f"no {meaning}" for meaning in unable)])))
+    for paragraph in inspect.cleandoc(inspect.getdoc(inspect.getmodule(spec.params)) or spec.summary).split("\n\n"):
+        console.print()
+        show(console, Text(re.sub(r"\n(?! |Source:|Differs)", " ", paragraph)))
     parameters = _parameters(spec)
-    if parameters:
-        written = ":".join([spec.name, *(f"{field.name}={field.default}" for field in parameters)])
-        console.print(Text(f"with its defaults: {written}"), soft_wrap=True)
-    else:
-        console.print("no parameters")
+    if not parameters:
+        return
+    console.print()
+    meanings = _meanings(inspect.getdoc(spec.params) or "")
+    table = plain_table()
+    for heading in ("parameter", "default"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("meaning")
+    for field in parameters:
+        table.add_row(field.name, Text(str(field.default)), Text(meanings.get(field.name, "")))
+    show(console, table)
+    example = ":".join([spec.name, *(f"{field.name}={field.default}" for field in parameters)])
+    console.print(Text(f"\nas in --policy {example}"), soft_wrap=True)
+
+
+def _meanings(doc: str) -> dict[str, str]:
+    """Parameter names and what a NumPy docstring says about each."""
+    _, _, section = doc.partition("Parameters\n----------\n")
+    meanings: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.split("\n"):
+        if line.startswith(" "):
+            meanings.update({name: f"{meanings[name]} {line.strip()}".strip() for name in names})
+        elif " : " in line:
+            names = line.partition(" : ")[0].split(", ")
+            meanings.update(dict.fromkeys(names, ""))
+        elif line:
+            break
+    return meanings

@@ -73,14 +73,18 @@ def replay(
     no_cache: of.NoCache = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Rows as .parquet, .csv or .json.", rich_help_panel=of.OUTPUT),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Rows as .parquet, .csv or .json.", rich_help_panel=of.OUTPUT
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip what an interrupted --output holds.", rich_help_panel=of.OUTPUT)
     ] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Picture as .png, .svg or .pdf, its data as .csv.", rich_help_panel=of.OUTPUT),
+        typer.Option(
+            metavar="FILE", help="Picture as .png, .svg or .pdf, its data as .csv.", rich_help_panel=of.OUTPUT
+        ),
     ] = None,
     json: of.Json = False,
     quiet: of.Quiet = False,
@@ -91,6 +95,9 @@ def replay(
 
     evictlab replay web.csv 'cdn/*.zst' --policy lru,sieve --size 1%,10%,1GiB --output rows.parquet
     """
+    from .blas import postpone_scipy
+
+    postpone_scipy()
     from ...sim.runs import plan_runs
     from ..sources import open_sources
     from .notes import facts, say_notes
@@ -131,7 +138,7 @@ def replay(
     if json and whole:
         typer.echo(result.to_json())
     elif not json:
-        _print(rows, metric, {trace.name: facts(trace) for trace in opened})
+        _print(rows, metric, {trace.name: facts(trace) for trace in opened}, window or "")
     if not whole:
         done = sum(key in finished for key in keys)
         kept = f"they are kept; go on with: --output {output} --resume" if output else "--output would have kept them"
@@ -160,7 +167,7 @@ def _replay_missing(
     return True
 
 
-def _print(rows: Rows, metric: of.Metric, about: dict[str, str]) -> None:
+def _print(rows: Rows, metric: of.Metric, about: dict[str, str], window: str) -> None:
     from rich.console import Console
 
     from .table import print_results
@@ -170,7 +177,7 @@ def _print(rows: Rows, metric: of.Metric, about: dict[str, str]) -> None:
     if windows := [row for row in rows if row["window"] is not None]:
         from .windows import print_windows
 
-        print_windows(console, windows, metric)
+        print_windows(console, windows, metric, window)
 
 
 def _seeds(text: str) -> list[int]:
@@ -198,4 +205,6 @@ def _check_metric(metric: of.Metric, runs: Sequence[Run]) -> None:
                 f"{run.capacity.label} of {run.trace.name} counts objects"
             )
         if metric is of.Metric.cost and run.trace.costs is None:
-            raise UsageError(f"--metric cost needs the origin time of each request, which {run.trace.name} does not have")
+            raise UsageError(
+                f"--metric cost needs the origin time of each request, which {run.trace.name} does not have"
+            )

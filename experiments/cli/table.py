@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...traces.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from .options import Metric
 
-__all__ = ["TITLES", "is_offline", "print_results", "print_table", "size_of", "size_words"]
+__all__ = ["TITLES", "Row", "plain_table", "print_results", "print_table", "show", "size_of", "size_words"]
 
 TITLES = {
     "requests": "miss ratio, % of requests",
@@ -26,9 +27,12 @@ ABSENT = "-"
 
 Row = Mapping[str, Any]
 SizeKey = tuple[str, int | None, int | None]
+Column = tuple[list[str], list[Any]]
 
 
-def print_results(console: Console, rows: Sequence[Row], metric: Metric, facts: Mapping[str, str] | None = None) -> None:
+def print_results(
+    console: Console, rows: Sequence[Row], metric: Metric, facts: Mapping[str, str] | None = None
+) -> None:
     """Print one table per trace.
 
     Parameters
@@ -73,7 +77,7 @@ def size_words(size: SizeKey) -> list[str]:
     return [label, format_bytes(n_bytes) if n_bytes is not None else f"{format_count(n_objects or 0)} obj"]
 
 
-def print_table(console: Console, first: tuple[list[str], list[Any]], columns: Sequence[tuple[list[str], list[Any]]]) -> None:
+def print_table(console: Console, first: Column, columns: Sequence[Column], *, last_left: bool = False) -> None:
     """Print a table whose first column is repeated where the others do not fit side by side.
 
     Parameters
@@ -83,9 +87,9 @@ def print_table(console: Console, first: tuple[list[str], list[Any]], columns: S
         Left-aligned.
     columns : sequence of (heading lines, cells)
         Right-aligned.
+    last_left : bool
+        The last one is left-aligned, too.
     """
-    from rich.table import Table
-
     gap = 2
     room = max(console.width - _width(first) - gap, 1)
     rest = list(columns)
@@ -95,19 +99,37 @@ def print_table(console: Console, first: tuple[list[str], list[Any]], columns: S
             used += _width(rest[fitting]) + gap
             fitting += 1
         chunk, rest = rest[:fitting], rest[fitting:]
-        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+        table = plain_table()
         depth = max(len(heading) for heading, _ in (first, *chunk))
-        for column, (heading, _) in enumerate((first, *chunk)):
+        for number, (heading, _) in enumerate((first, *chunk)):
             padded = "\n".join([*heading, *[""] * (depth - len(heading))])
-            table.add_column(padded, justify="right" if column else "left", overflow="fold", no_wrap=bool(column))
+            left = number == 0 or (last_left and not rest and number == len(chunk))
+            table.add_column(padded, justify="left" if left else "right", overflow="fold", no_wrap=number > 0)
         for line in zip(first[1], *(cells for _, cells in chunk), strict=True):
             table.add_row(*line)
-        console.print(table)
+        show(console, table)
         if rest:
             console.print()
 
 
-def is_offline(label: str) -> bool:
+def plain_table() -> Table:
+    """An empty table without lines, whose columns are two blanks apart."""
+    from rich.table import Table
+
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+
+
+def show(console: Console, what: Any) -> None:
+    """Print; into a pipe or a file without the blanks that pad the lines of a table."""
+    if console.is_terminal:
+        console.print(what)
+        return
+    with console.capture() as captured:
+        console.print(what)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _is_offline(label: str) -> bool:
     """Whether a policy, or the part of it that evicts or admits, knows the future: shown, but not a winner."""
     from ...policies.registry import spec_of
     from ...traces.errors import UsageError
@@ -118,7 +140,7 @@ def is_offline(label: str) -> bool:
         return False
 
 
-def _width(column: tuple[list[str], Iterable[Any]]) -> int:
+def _width(column: Column) -> int:
     heading, cells = column
     return max(len(text) for text in (*heading, *map(str, cells)))
 
@@ -139,7 +161,7 @@ def _percent(values: Sequence[float]) -> str:
 
 def _best(cells: Mapping[str, Sequence[float]]) -> set[str]:
     """Policies whose cell shows the lowest value, offline ones left out; none where there is no contest."""
-    shown = {policy: _percent([statistics.fmean(v)]) for policy, v in cells.items() if v and not is_offline(policy)}
+    shown = {policy: _percent([statistics.fmean(v)]) for policy, v in cells.items() if v and not _is_offline(policy)}
     lowest = min(shown.values(), key=float, default="")
     return {policy for policy, text in shown.items() if text == lowest} if len(shown) > 1 else set()
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...traces.units import format_duration
 from .table import TITLES, Row, print_table, size_of, size_words
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ BARS, PLAIN_BARS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
 """From low to high; the second where the output knows only ASCII."""
 
 
-def print_windows(console: Console, rows: Sequence[Row], metric: Metric) -> None:
+def print_windows(console: Console, rows: Sequence[Row], metric: Metric, length: str) -> None:
     """Print for each trace and size a line per policy: the course, the lowest, median and highest value.
 
     Parameters
@@ -29,6 +28,8 @@ def print_windows(console: Console, rows: Sequence[Row], metric: Metric) -> None
     rows : sequence of dict
         Rows of windows.
     metric : Metric
+    length : str
+        Of a window, as it was asked for.
     """
     from rich.text import Text
 
@@ -41,16 +42,21 @@ def print_windows(console: Console, rows: Sequence[Row], metric: Metric) -> None
         policies = list(dict.fromkeys(row["policy"] for row in mine))
         courses = {policy: _course(mine, policy, metric.column) for policy in policies}
         low, high = min(known), max(known)
+        room = max(10, console.width - max(len("policy"), *map(len, policies)) - 3 * len("  highest") - 2)
+        count = 1 + max(row["window"] for row in mine)
+        step = -(-count // room)
         console.print()
-        console.print(Text.assemble((trace, "bold"), f" at {' = '.join(size_words(size))}, {_span(mine)}"))
+        heading = f" at {' = '.join(size_words(size))}, {count:,} windows of {length}"
+        console.print(Text.assemble((trace, "bold"), heading + (f", {step} to a bar" if step > 1 else "")))
         scale = f"{TITLES[metric.value]}; {bars[0]} is {100 * low:.2f}, {bars[-1]} is {100 * high:.2f}"
         console.print(Text(scale, style="dim"))
-        room = max(10, console.width - max(map(len, policies)) - 2 - 3 * 9)
-        lines = [Text(_bars(courses[policy], low, high, room, bars)) for policy in policies]
-        columns = [(["course"], lines)]
-        for heading, pick in (("lowest", min), ("median", statistics.median), ("highest", max)):
-            columns.append(([heading], [Text(f"{100 * pick(courses[policy]):.2f}") for policy in policies]))
-        print_table(console, (["policy"], [Text(policy) for policy in policies]), columns)
+        columns = [
+            ([heading], [Text(f"{100 * pick(courses[policy]):.2f}") for policy in policies])
+            for heading, pick in (("lowest", min), ("median", statistics.median), ("highest", max))
+        ]
+        lines = [_bars(courses[policy], low, high, step, bars) for policy in policies]
+        columns.append((["course"], [Text(line) for line in lines]))
+        print_table(console, (["policy"], [Text(policy) for policy in policies]), columns, last_left=True)
 
 
 def _course(rows: Sequence[Row], policy: str, column: str) -> list[float]:
@@ -62,17 +68,8 @@ def _course(rows: Sequence[Row], policy: str, column: str) -> list[float]:
     return [statistics.fmean(by_window[window]) for window in sorted(by_window)]
 
 
-def _span(rows: Sequence[Row]) -> str:
-    """How many windows there are, and until when."""
-    last = max(rows, key=lambda row: row["window"])
-    count = f"{last['window'] + 1:,} windows"
-    begins: Any = last["window_start_s"]
-    return count if begins is None else f"{count}, the last from {format_duration(begins)} on"
-
-
-def _bars(course: Sequence[float], low: float, high: float, room: int, bars: str) -> str:
-    """One bar per window, or per some windows (their mean) where there is no room for all."""
-    step = max(1, -(-len(course) // room))
+def _bars(course: Sequence[float], low: float, high: float, step: int, bars: str) -> str:
+    """One bar per `step` windows: their mean between `low` and `high`."""
     means = [statistics.fmean(course[i : i + step]) for i in range(0, len(course), step)]
     scale = (len(bars) - 1) / (high - low) if high > low else 0.0
     return "".join(bars[round((mean - low) * scale)] for mean in means)

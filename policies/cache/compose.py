@@ -53,7 +53,7 @@ def admission(
 
 
 def welcome(rule, obj, now, size):
-    """May the missed object enter?"""
+    """Say whether the missed object may enter."""
     return _TABLE[type(rule)].welcome(rule, obj, now, size)
 
 
@@ -63,7 +63,7 @@ def record(rule, obj, now, size):
 
 
 def prefers(rule, obj, victim, now, size):
-    """Is the newcomer worth more than this victim?"""
+    """Say whether the newcomer is worth more than this victim."""
     return _TABLE[type(rule)].prefers(rule, obj, victim, now, size)  # type: ignore[misc]
 
 

@@ -18,16 +18,16 @@ class NaiveSketch:
         return [place(self.real, obj, row) for row in range(4)]
 
     def estimate(self, obj):
-        return min(self.counters.get(place, 0) for place in self.places(obj))
+        return min(self.counters.get(counter, 0) for counter in self.places(obj))
 
     def add(self, obj):
         least = self.estimate(obj)
         if least == 15:
             return
-        for place in self.places(obj):
-            if self.counters.get(place, 0) == least:
-                self.counters[place] = least + 1
+        for counter in self.places(obj):
+            if self.counters.get(counter, 0) == least:
+                self.counters[counter] = least + 1
         self.additions += 1
         if self.additions >= self.period:
-            self.counters = {place: count // 2 for place, count in self.counters.items()}
+            self.counters = {counter: count // 2 for counter, count in self.counters.items()}
             self.additions //= 2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from naive._sketch import NaiveSketch
-
 from evictlab.policies import Setting
 from evictlab.policies.random import random_below
+
+from naive._sketch import NaiveSketch
 
 CASES = [
     "wtinylfu",

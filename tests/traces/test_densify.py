@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from evictlab.traces.densify import Densifier, as_key_column, hash_keys
 from evictlab.traces.errors import TraceError
 
+from naive._hashing import hash_key
+
 
 def numbered(batches: list[list[Any]]) -> tuple[list[int], list[Any]]:
     """Ids of all requests and the key of each id, from the fast version."""
@@ -34,14 +36,20 @@ def test_five_requests() -> None:
     assert numbered([[70, 50, 70], [50, 90, 70]]) == ([0, 1, 0, 1, 2, 0], [70, 50, 90])
 
 
-@given(st.lists(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1]), min_size=1), min_size=1))
+@given(
+    st.lists(st.lists(st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1]), min_size=1), min_size=1)
+)
 def test_integers_agree_with_a_dict(batches: list[list[int]]) -> None:
     densifier = Densifier()
     ids = [i for batch in batches for i in densifier(np.array(batch, np.uint64)).tolist()]
     assert (ids, densifier.keys().tolist()) == naively_numbered(batches)
 
 
-@given(st.lists(st.lists(st.text(max_size=20) | st.sampled_from(["", "\0", "a", "a\0", "abcdefgh", "abcdefgh\0"]), min_size=1)))
+@given(
+    st.lists(
+        st.lists(st.text(max_size=20) | st.sampled_from(["", "\0", "a", "a\0", "abcdefgh", "abcdefgh\0"]), min_size=1)
+    )
+)
 def test_strings_agree_with_a_dict(batches: list[list[str]]) -> None:
     if batches:
         assert numbered(batches) == naively_numbered(batches)
@@ -132,6 +140,7 @@ def test_other_keys_are_refused(keys: list[Any]) -> None:
 def test_hashes_are_the_same_everywhere_and_differ_by_every_byte() -> None:
     # Written down so that a sample taken today is the sample taken tomorrow, elsewhere.
     assert hash_keys(np.array([0, 1, 2], np.uint64)).tolist() == [0, 6238072747940578789, 15839785061582574730]
+    assert hash_keys(pa.array(["abcdefgh", "naïve"])).tolist() == [hash_key("abcdefgh"), hash_key("naïve")]
     texts = ["", "a", "b", "ab", "ba", "abcdefgh", "abcdefgi", "abcdefgha", "a\0"]
     hashes = hash_keys(pa.array(texts)).tolist()
     assert len(set(hashes)) == len(texts)

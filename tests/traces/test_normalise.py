@@ -86,7 +86,8 @@ def naive_rising(times: list[float]) -> tuple[list[float], int, int]:
 
 @given(
     st.lists(
-        st.lists(st.floats(-5, 5) | st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1, max_size=6), max_size=4
+        st.lists(st.floats(-5, 5) | st.sampled_from([math.nan, math.inf, -math.inf]), min_size=1, max_size=6),
+        max_size=4,
     )
 )
 def test_times_agree_with_one_at_a_time(pieces: list[list[float]]) -> None:

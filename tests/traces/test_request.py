@@ -144,7 +144,10 @@ def test_deletes_zero_sizes_and_unsorted_times_are_counted() -> None:
         ({"keys": [1, 2], "ttls": [-1, 5]}, r"ttls\[0\] = -1 is negative"),
         ({"keys": [1, 2], "costs": [np.nan, 5]}, r"costs\[0\] = nan"),
         ({"keys": [1, 2], "sizes": ["a", "b"]}, "sizes must be numbers"),
-        ({"keys": [1], "ops": [2], "name": "gone"}, "the trace 'gone' has no requests: of 1 records were dropped 1 delete"),
+        (
+            {"keys": [1], "ops": [2], "name": "gone"},
+            "the trace 'gone' has no requests: of 1 records were dropped 1 delete",
+        ),
     ],
 )
 def test_columns_that_make_no_trace_are_refused(columns: dict[str, Any], words: str) -> None:

@@ -60,14 +60,24 @@ def test_a_size_that_makes_no_sense_is_refused_with_a_hint(text: str, words: str
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10min", 600), ("60s", 60), ("2h", 7200), ("500ms", 0.5), ("1d", 86400), ("0s", 0), ("20us", 2e-5), ("1w", 604800)],
+    [
+        ("10min", 600),
+        ("60s", 60),
+        ("2h", 7200),
+        ("500ms", 0.5),
+        ("1d", 86400),
+        ("0s", 0),
+        ("20us", 2e-5),
+        ("1w", 604800),
+    ],
 )
 def test_a_duration_becomes_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("60", "60s, 60min or 60h?"), ("-1s", "negative"), ("5x", "unknown unit"), ("soon", "not a number")]
+    ("text", "words"),
+    [("60", "60s, 60min or 60h?"), ("-1s", "negative"), ("5x", "unknown unit"), ("soon", "not a number")],
 )
 def test_a_duration_without_sense_is_refused(text: str, words: str) -> None:
     with pytest.raises(UnitError, match=words.replace("?", r"\?")):

@@ -20,7 +20,10 @@ __all__ = ["OutputTrace", "convert", "write"]
 OutputTrace = Annotated[
     str,
     typer.Option(
-        "--output", "-o", metavar="FILE", help="A file in .parquet, .oracleGeneral or .csv, the last two also .zst or .gz."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="A file in .parquet, .oracleGeneral or .csv, the last two also .zst or .gz.",
     ),
 ]
 """The option of every command that writes a trace."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import options as of
+from ..table import plain_table, show
 
 __all__ = ["head"]
 
@@ -46,16 +47,15 @@ def head(
         typer.echo(dumps({"schema": 1, "rows": rows}, indent=1))
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table = plain_table()
     for name in columns:
         words = name == "op" or (name == "key" and isinstance(columns["key"][0], str))
         table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name != "key")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(_written(value)) for value in row))
-    Console(highlight=False).print(table)
+    show(Console(highlight=False), table)
 
 
 def _written(value: Any) -> str:

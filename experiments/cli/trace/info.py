@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from .. import options as of
+from ..table import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def info(
         table.add_column(overflow="fold")
         for what, words in _lines(trace, facts):
             table.add_row(what, Text(words))
-        console.print(table)
+        show(console, table)
 
 
 def _lines(trace: RequestTrace, facts: TraceFacts) -> Iterator[tuple[str, str]]:
@@ -76,7 +77,10 @@ def _lines(trace: RequestTrace, facts: TraceFacts) -> Iterator[tuple[str, str]]:
     if facts.zipf_alpha is not None:
         yield "", f"Zipf exponent about {facts.zipf_alpha:.2f}"
     if facts.footprint_bytes is not None and facts.requested_bytes is not None:
-        yield "bytes", f"{format_bytes(facts.footprint_bytes)} of objects, {format_bytes(facts.requested_bytes)} requested"
+        yield (
+            "bytes",
+            f"{format_bytes(facts.footprint_bytes)} of objects, {format_bytes(facts.requested_bytes)} requested",
+        )
     if facts.size_quantiles is not None:
         yield "object sizes", _quantiles(facts.size_quantiles, format_bytes)
     if facts.duration_s is not None:

@@ -33,6 +33,7 @@ __all__ = [
     "enter_small",
     "evict_main",
     "evict_small",
+    "main_is_empty",
     "make_stages",
     "small_is_empty",
 ]
@@ -161,3 +162,9 @@ def evict_small(stages):  # type: ignore[no-untyped-def]
 def small_is_empty(stages):  # type: ignore[no-untyped-def]
     """Has everybody left the small queue?"""
     return length(stages.small) == 0
+
+
+@helper
+def main_is_empty(stages):  # type: ignore[no-untyped-def]
+    """Has everybody left the main queue?"""
+    return length(stages.main) == 0

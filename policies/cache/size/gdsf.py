@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...contract import kernels
+from ...contract import kernels, weight
 from ...heap import SCORE, Heap, enter, enter_in_order, give_back, leave, lowest, make_heap, rescore
 from ...registry import Policy, policy
 from ...setting import Setting
@@ -38,6 +38,8 @@ class State(NamedTuple):
         By slot: requests since the object entered.
     age : float64[1]
         Score of the last victim.
+    entry : float64[1]
+        Score of the newcomer.
     costs : float32[n_requests], seconds, or None
     stored : int64[n_objects], bytes, or None
     """
@@ -45,6 +47,7 @@ class State(NamedTuple):
     heap: Heap
     count: Any
     age: Any
+    entry: Any
     costs: Any
     stored: Any
 
@@ -58,11 +61,12 @@ class Gdsf(Policy):
 
     Parameters
     ----------
-    costs : bool
+    weigh_costs : bool
         Weigh the origin seconds of the trace, if it has them. Without, every miss costs 1, which favours the hit ratio.
+        A cheaper request does not lower the score of a resident.
     """
 
-    costs: bool = True
+    weigh_costs: bool = True
 
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
@@ -71,7 +75,8 @@ class Gdsf(Policy):
             make_heap(setting.n_objects, most),
             np.empty(most, np.int64),
             np.zeros(1),
-            setting.costs if self.costs else None,
+            np.zeros(1),
+            setting.costs if self.weigh_costs else None,
             setting.stored,
         )
 
@@ -83,16 +88,20 @@ def _find(state, obj):  # type: ignore[no-untyped-def]
 def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
     slot = state.heap.slot_of[obj]
     state.count[slot] += 1
-    score = state.age[0] + state.count[slot] * worth(state.costs, state.stored, obj, now)
+    score = state.age[0] + state.count[slot] * worth(state.costs, weight(state.stored, obj), now)
     rescore(state.heap, slot, max(score, state.heap.rank[slot, SCORE]), now)
 
 
+def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+    state.entry[0] = state.age[0] + worth(state.costs, size, now)
+    return True
+
+
 def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
-    score = state.age[0] + worth(state.costs, state.stored, obj, now)
     if state.stored is None and state.costs is None:
-        state.count[enter_in_order(state.heap, obj, score, now)] = 1
+        state.count[enter_in_order(state.heap, obj, state.entry[0], now)] = 1
     else:
-        state.count[enter(state.heap, obj, score, now)] = 1
+        state.count[enter(state.heap, obj, state.entry[0], now)] = 1
 
 
 def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
@@ -100,9 +109,12 @@ def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+    if state.heap.rank[lowest(state.heap), SCORE] > state.entry[0]:
+        state.age[0] = state.entry[0]
+        return obj
     slot = leave(state.heap)
     state.age[0] = state.heap.rank[slot, SCORE]
     return give_back(state.heap, slot)
 
 
-kernels(State, _find, _hit, _insert, _evict, peek=_peek)
+kernels(State, _find, _hit, _insert, _evict, admit=_admit, peek=_peek)
