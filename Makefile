@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c tests/constraints.txt
 JOBS ?= 2
 
-.PHONY: help demo test lint types layers check bench notebook clean
+.PHONY: help demo test lint types layers check bench clean
 
 help:  ## list what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -32,7 +32,7 @@ demo: .venv/.base  ## replay the embedded trace: a table, and a picture in demo/
 	$(BIN)/evictlab replay demo --policy lru,fifo,sieve,s3fifo,arc,wtinylfu,belady --size 0.1%,1%,10% --plot demo/demo.png
 
 test: .venv/.test  ## run every test that this machine has the parts for
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 lint: .venv/.test  ## style and formatting
 	$(BIN)/ruff check .
@@ -49,8 +49,5 @@ check: lint types layers test  ## all of the above
 bench: .venv/.test  ## speed against libcachesim; writes experiments/results/
 	$(BIN)/python -m evictlab.experiments.bench
 
-notebook: .venv/.test  ## open the first notebook's folder in Jupyter, if you have it
-	$(BIN)/python -m pytest --nbmake experiments/notebooks
-
 clean:  ## remove the environment and everything that was made
-	rm -rf .venv .links demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .links .cache demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -32,6 +32,7 @@ def run_key(run: Run) -> str:
             len(run.trace),
             run.policy.label,
             run.policy.parameters(),
+            run.capacity.label,
             run.capacity.amount,
             run.capacity.byte_sizes,
             run.seed,

@@ -79,7 +79,7 @@ def make_sketch(setting: Setting, sample: int = 10) -> Sketch:
 
 
 @helper
-def _scramble(x):  # type: ignore[no-untyped-def]
+def _scramble(x):
     """Mix 32 bits; constants below 2**31 keep int64 from overflowing, which numpy would complain about."""
     x = ((x ^ (x >> 16)) * 0x45D9F3B) & 0xFFFFFFFF
     x = ((x ^ (x >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
@@ -87,7 +87,7 @@ def _scramble(x):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _hashes(sketch, obj):  # type: ignore[no-untyped-def]
+def _hashes(sketch, obj):
     """Return where the object's block begins, and 32 bits that choose counters in it."""
     block_hash = _scramble(np.int64(obj) ^ sketch.numbers[_SEED])
     blocks = len(sketch.words) >> 3
@@ -95,12 +95,12 @@ def _hashes(sketch, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _word(block, bits, row):  # type: ignore[no-untyped-def]
+def _word(block, bits, row):
     return block + 2 * row + ((bits >> (8 * row)) & 1)
 
 
 @helper
-def _shift(bits, row):  # type: ignore[no-untyped-def]
+def _shift(bits, row):
     return np.uint64(((bits >> (8 * row)) & 0x1E) << 1)
 
 
@@ -111,7 +111,7 @@ def place(sketch: Sketch, obj: int, row: int) -> tuple[int, int]:
 
 
 @helper
-def estimate(sketch, obj):  # type: ignore[no-untyped-def]
+def estimate(sketch, obj):
     """Return how often `obj` was added lately, 0 .. `MOST`; too high at times, too low only by halving."""
     block, bits = _hashes(sketch, obj)
     words = sketch.words
@@ -123,13 +123,18 @@ def estimate(sketch, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def add(sketch, obj):  # type: ignore[no-untyped-def]
+def add(sketch, obj):
     """Count one request of `obj`."""
     block, bits = _hashes(sketch, obj)
     words = sketch.words
     i, j, k, m = _word(block, bits, 0), _word(block, bits, 1), _word(block, bits, 2), _word(block, bits, 3)
     p, q, r, s = _shift(bits, 0), _shift(bits, 1), _shift(bits, 2), _shift(bits, 3)
-    a, b, c, d = (words[i] >> p) & _COUNTER, (words[j] >> q) & _COUNTER, (words[k] >> r) & _COUNTER, (words[m] >> s) & _COUNTER
+    a, b, c, d = (
+        (words[i] >> p) & _COUNTER,
+        (words[j] >> q) & _COUNTER,
+        (words[k] >> r) & _COUNTER,
+        (words[m] >> s) & _COUNTER,
+    )
     least = min(min(a, b), min(c, d))
     if least == _COUNTER:
         return
@@ -143,7 +148,7 @@ def add(sketch, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _halve(sketch):  # type: ignore[no-untyped-def]
+def _halve(sketch):
     for at in range(len(sketch.words)):
         sketch.words[at] = (sketch.words[at] >> _ONE) & _HALVES
     sketch.numbers[_ADDITIONS] //= 2

@@ -66,7 +66,7 @@ def warmup_end(text: str | float, trace: RequestTrace) -> int:
     if isinstance(text, str) and not text.strip().endswith("%"):
         end = int(np.searchsorted(_times(trace, "a warm-up in time"), _times(trace, "")[0] + parse_duration(text)))
     else:
-        fraction = parse_size(text).value if isinstance(text, str) else float(text)
+        fraction = _share(text) if isinstance(text, str) else float(text)
         if not 0 <= fraction < 1:
             raise UsageError(f"a warm-up of {text} leaves nothing to count; give less than 100%")
         end = int(len(trace) * fraction)
@@ -129,6 +129,13 @@ def _times(trace: RequestTrace, what: str) -> Any:
     if trace.times is None:
         raise UsageError(f"{what} needs the times of the requests, which {trace.name} does not have")
     return trace.times
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.strip()[:-1]) / 100
+    except ValueError:
+        raise UsageError(f"warm-up {text!r} is not a number with %; write it as 20%") from None
 
 
 def _requests(text: str) -> int:

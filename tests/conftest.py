@@ -10,6 +10,9 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Kernels compiled by tests are kept from run to run, in the checkout and not in the user's cache folder.
+os.environ["EVICTLAB_CACHE_DIR"] = str(ROOT / ".cache")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evictlab.policies import Policy, Setting, parse_policy
+from evictlab.policies import Policy, Setting, contract, parse_policy
 from evictlab.sim import loop as replay_loop
 
 
@@ -74,3 +74,38 @@ def run_naive(twin: Any, ids: Any, capacity: int, sizes: Any = None, times: Any 
                 expires[obj] = float(times[i]) + float(np.float32(ttls[i]))
         out.append(outcome)
     return out
+
+
+def story(policy: str | Policy, letters: str, capacity: int, sizes: dict[str, int] | None = None, seed: int = 0) -> str:
+    """Replay objects named by letters; tell for each request ``+`` (hit), ``.`` (miss), or who left for it: ``.. + A``.
+
+    Several victims are written together, ``AB``; a refused newcomer is ``-``.
+    """
+    names = sorted(set(letters.replace(" ", "")))
+    charged = None if sizes is None else np.asarray([sizes[name] for name in names], np.int64)
+    stored = None if sizes is None else np.zeros(len(names), np.int64)
+    state = parse_policy(policy).make(Setting(len(names), capacity, stored, seed))
+    used, told = 0, []
+    for now, name in enumerate(letters.replace(" ", "")):
+        obj, left = names.index(name), ""
+        size = 1 if charged is None else int(charged[obj])
+        if contract.find(state, obj):
+            contract.hit(state, obj, now, size)
+            told.append("+")
+            continue
+        admitted = size <= capacity and contract.admit(state, obj, now, size)
+        while admitted and used + size > capacity:
+            victim = int(contract.evict(state, obj, now, size))
+            admitted = victim != obj
+            if admitted:
+                left += names[victim]
+                used -= 1 if stored is None else int(stored[victim])
+                if stored is not None:
+                    stored[victim] = 0
+        if admitted:
+            used += size
+            if stored is not None:
+                stored[obj] = size
+            contract.insert(state, obj, now, size)
+        told.append((left or ".") if admitted else left + "-")
+    return " ".join(told)

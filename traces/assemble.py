@@ -10,9 +10,10 @@ import numpy as np
 from .batch import Account, Batch
 from .columns import FileColumn, MemoryColumn
 from .densify import Densifier
+from .given import DTYPES
 from .normalise import COLUMNS, normalise
 from .provenance import Provenance
-from .request import DTYPES, RequestTrace
+from .request import RequestTrace
 
 __all__ = ["assemble", "number"]
 

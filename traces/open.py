@@ -74,8 +74,7 @@ def open_trace(
     if kept is not None:
         return replace(kept, provenance=replace(kept.provenance, name=walk.name))
     try:
-        batches = walk.batches()
-        keep(path, batches, walk.provenance())
+        keep(path, walk.batches(), walk.provenance())
         kept = load(path)
         why = "it was deleted at once"
     except StoreError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,22 +12,14 @@ import numpy.typing as npt
 
 from .batch import Batch
 from .errors import TraceError
+from .given import checked
 from .normalise import COLUMNS
 from .provenance import Provenance
 
-__all__ = ["DTYPES", "RequestTrace", "no_requests"]
-
-DTYPES = {
-    "ids": np.int32,
-    "sizes": np.int64,
-    "times": np.float64,
-    "ttls": np.float32,
-    "costs": np.float32,
-    "ops": np.uint8,
-}
-"""Data type of each column."""
+__all__ = ["BATCH_REQUESTS", "RequestTrace", "no_requests"]
 
 BATCH_REQUESTS = 1 << 20
+"""How many requests are handed on at a time."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,7 +118,7 @@ class RequestTrace:
 
         keys = as_key_column(keys)
         columns = {
-            column: _checked(column, values, len(keys))
+            column: checked(column, values, len(keys))
             for column, values in zip(COLUMNS, (sizes, times, ttls, costs, ops), strict=True)
         }
         if provenance is None:
@@ -159,7 +150,7 @@ class RequestTrace:
         """The key of each object, uint64[n_objects] or a pyarrow string array; read when first asked for."""
         if self.key_source is None:
             return np.arange(self.n_objects, dtype=np.uint64)
-        return self.key_source() if callable(self.key_source) else self.key_source
+        return _read(self.key_source)
 
     @functools.cached_property
     def next_use(self) -> npt.NDArray[Any]:
@@ -236,7 +227,8 @@ class RequestTrace:
         count = int(renumber(kept, np.full(self.n_objects, -1, np.int32), dense, old))
         columns = {name: None if (c := getattr(self, name)) is None else c[which] for name in COLUMNS}
         provenance = self.provenance.noted(note) if note else self.provenance
-        source = _SomeKeys(self, old[:count].copy())
+        # The keys of all objects are remembered, not the trace: a slice that travels takes only these along.
+        source = _SomeKeys(self.keys if self.key_source is None else self.key_source, old[:count].copy())
         return RequestTrace(dense, count, key_source=source, provenance=provenance, **columns)
 
     def batches(self, requests: int = BATCH_REQUESTS) -> Iterator[Batch]:
@@ -279,14 +271,18 @@ class RequestTrace:
 
 @dataclass(frozen=True)
 class _SomeKeys:
-    """Keys of a selection, looked up in the trace it was made from when first asked for."""
+    """Keys of a selection, looked up among those of the whole trace when first asked for."""
 
-    trace: RequestTrace
+    source: Any
     old_ids: npt.NDArray[np.int32]
 
     def __call__(self) -> Any:
-        keys = self.trace.keys
+        keys = _read(self.source)
         return keys[self.old_ids] if isinstance(keys, np.ndarray) else keys.take(self.old_ids)
+
+
+def _read(key_source: Any) -> Any:
+    return key_source() if callable(key_source) else key_source
 
 
 def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -301,27 +297,3 @@ def no_requests(provenance: Provenance) -> TraceError:
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in account.dropped.most_common())
     lost = f": of {account.records:,} records were dropped {reasons}" if reasons else ""
     return TraceError(f"the trace {provenance.name!r} has no requests{lost}")
-
-
-def _checked(name: str, values: Any, n: int) -> Any:
-    """A column given by a caller in its dtype, or a TraceError that names the first bad value."""
-    if values is None:
-        return None
-    raw = np.asarray(values)
-    if raw.shape != (n,):
-        raise TraceError(f"{name} has shape {raw.shape}, but there are {n:,} keys")
-    if raw.dtype.kind not in "iufb":
-        raise TraceError(f"{name} must be numbers, not {raw.dtype}")
-    if raw.dtype.kind == "f":
-        _refuse(name, raw, np.isnan(raw), "is not a number")
-    if name != "times":
-        _refuse(name, raw, operator.lt(raw, 0), "is negative")
-    if name == "sizes" and raw.dtype.kind == "f":
-        _refuse(name, raw, raw != np.floor(raw), "is not a whole number of bytes")
-    return np.ascontiguousarray(raw, dtype=DTYPES[name])
-
-
-def _refuse(name: str, values: npt.NDArray[Any], bad: npt.NDArray[np.bool_], why: str) -> None:
-    if bad.any():
-        where = int(bad.argmax())
-        raise TraceError(f"{name}[{where}] = {values[where]} {why}")

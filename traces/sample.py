@@ -24,13 +24,28 @@ from .normalise import take
 from .request import RequestTrace
 from .units import format_duration
 
-__all__ = ["head", "sample_batches", "sample_objects", "sampled", "time_slice", "time_slice_batches", "train_test"]
+__all__ = [
+    "check_rate",
+    "head",
+    "sample_batches",
+    "sample_objects",
+    "sampled",
+    "time_slice",
+    "time_slice_batches",
+    "train_test",
+]
 
 MODULUS = 1 << 24
 """P of the paper: rates are multiples of 2^-24."""
 
 GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 """Added to the seed, as splitmix64 does, so that key 0 with seed 0 is not mixed to 0."""
+
+
+def check_rate(rate: float) -> None:
+    """Raise a UsageError unless `rate` is a share above 0 and at most 1."""
+    if not 0 < rate <= 1:
+        raise UsageError(f"a sample of {rate:g} of the objects is not possible: above 0 and at most 1, as in 1%")
 
 
 def sampled(keys: Any, rate: float, seed: int = 0) -> npt.NDArray[np.bool_]:
@@ -49,8 +64,7 @@ def sampled(keys: Any, rate: float, seed: int = 0) -> npt.NDArray[np.bool_]:
     UsageError
         The rate is not a share.
     """
-    if not 0 < rate <= 1:
-        raise UsageError(f"a sample of {rate:g} of the objects is not possible: above 0 and at most 1, as in 1%")
+    check_rate(rate)
     threshold = max(1, round(rate * MODULUS))
     salt = mix64(np.array([(seed + GOLDEN_GAMMA) % 2**64], np.uint64))
     return np.asarray(mix64(hash_keys(keys) ^ salt) % np.uint64(MODULUS) < np.uint64(threshold))

@@ -8,7 +8,7 @@ from typing import Any
 
 from .batch import Account, Batch
 from .errors import UsageError
-from .sample import head, sample_batches, time_slice_batches
+from .sample import check_rate, head, sample_batches, time_slice_batches
 from .split import split_blocks
 
 __all__ = ["Selection"]
@@ -47,6 +47,10 @@ class Selection:
             raise UsageError(f"a trace of the first {self.limit} requests would be empty; at least 1")
         if self.split_bytes is not None and self.split_bytes < 1:
             raise UsageError(f"blocks of {self.split_bytes} bytes are not possible; at least 1, as in 4KiB")
+        if self.stop_s is not None and self.stop_s <= (self.start_s or 0):
+            raise UsageError(f"no request lies from {self.start_s or 0:g} s on and before {self.stop_s:g} s")
+        if self.sample is not None:
+            check_rate(self.sample)
 
     def to_dict(self) -> dict[str, Any]:
         """What was asked for, without what was left out."""

@@ -31,7 +31,7 @@ import numpy as np
 from .assemble import number
 from .batch import Batch
 from .columns import FileColumn, StoreError, stored
-from .errors import EvictlabError
+from .errors import EvictlabError, TraceError
 from .home import cache_home
 from .provenance import Provenance
 from .request import RequestTrace, no_requests
@@ -121,8 +121,11 @@ def keep(path: Path, batches: Iterable[Batch], provenance: Provenance) -> None:
         with stored():
             _write_keys(growing, keys)
             (growing / "trace.json").write_text(json.dumps(facts, default=str), encoding="utf-8")
-            if not path.exists():  # or else another process was faster
+            try:
                 growing.rename(path)
+            except OSError:
+                if not path.exists():  # or else another process was faster
+                    raise
     finally:
         for column in columns.values():
             with suppress(StoreError):
@@ -177,9 +180,12 @@ class _KeptKeys:
         self.folder = folder
 
     def __call__(self) -> Any:
-        if (file := self.folder / "keys.npy").exists():
-            return _mapped(file)
-        import pyarrow as pa
+        try:
+            if (file := self.folder / "keys.npy").exists():
+                return _mapped(file)
+            import pyarrow as pa
 
-        with pa.ipc.open_file(pa.memory_map(str(self.folder / "keys.arrow"))) as arrow:
-            return arrow.get_batch(0).column(0)
+            with pa.ipc.open_file(pa.memory_map(str(self.folder / "keys.arrow"))) as arrow:
+                return arrow.get_batch(0).column(0)
+        except OSError:
+            raise TraceError(f"the trace kept in {self.folder} was deleted meanwhile; open it again") from None

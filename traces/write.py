@@ -107,7 +107,7 @@ def _written_whole(path: Path) -> Iterator[Path]:
 def _pieces(trace: RequestTrace) -> Iterator[tuple[Batch, npt.NDArray[np.int64]]]:
     """Batches with the number of the next request for the same object, or -1."""
     never = np.iinfo(trace.next_use.dtype).max
-    for number, batch in enumerate(trace.batches()):
+    for number, batch in enumerate(trace.batches(BATCH_REQUESTS)):
         start = number * BATCH_REQUESTS
         upcoming = trace.next_use[start : start + len(batch)].astype(np.int64)
         yield batch, np.where(upcoming == never, -1, upcoming + 1)
@@ -163,7 +163,7 @@ def _csv(trace: RequestTrace, path: Path, compression: str | None) -> None:
 
     schema = _schema(trace, pa.string(), with_next=False)
     with _stream(path, compression) as stream, pc.CSVWriter(stream, schema) as writer:
-        for batch in trace.batches():
+        for batch in trace.batches(BATCH_REQUESTS):
             writer.write_table(_table(batch, schema, None))
 
 

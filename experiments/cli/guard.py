@@ -72,7 +72,7 @@ def _explain(error: Exception) -> int:
         say(str(error))
         return error.exit_code
     if isinstance(error, OSError):
-        say(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        say(f"{error.filename or 'standard output'}: {error.strerror or error}")
     elif isinstance(error, MemoryError):
         say("out of memory. Take a part of the trace: --sample 10%, or --limit 10000000")
     else:

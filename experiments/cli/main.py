@@ -44,8 +44,8 @@ def _root(
 
 for command in (replay, policies, sweep, report):
     app.command(cls=Command)(command)
-for name, command in trace_commands.items():
-    trace_app.command(name, cls=Command)(command)
+for name, trace_command in trace_commands.items():
+    trace_app.command(name, cls=Command)(trace_command)
 app.add_typer(trace_app)
 
 

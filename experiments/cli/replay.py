@@ -141,7 +141,7 @@ def replay(
         _print(rows, metric, {trace.name: facts(trace) for trace in opened}, window or "")
     if not whole:
         done = sum(key in finished for key in keys)
-        kept = f"they are kept; go on with: --output {output} --resume" if output else "--output would have kept them"
+        kept = f"go on with: --output {output} --resume" if output else "with --output they would be kept"
         say(f"interrupted: {done} of {len(runs)} replays are finished; {kept}")
         raise typer.Exit(INTERRUPTED)
 

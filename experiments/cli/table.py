@@ -58,7 +58,8 @@ def print_results(
         columns = []
         for size in sizes:
             best = _best({policy: cells[policy, size] for policy in policies})
-            texts = [Text(_percent(cells[p, size]), style="bold" if p in best else "") for p in policies]
+            spread = any(len(cells[policy, size]) > 1 for policy in policies)
+            texts = [Text(_percent(cells[p, size], spread), style="bold" if p in best else "") for p in policies]
             columns.append((size_words(size), texts))
         columns.append((["Mreq/s"], [Text(_speed(mine, policy)) for policy in policies]))
         print_table(console, (["policy"], [Text(policy) for policy in policies]), columns)
@@ -101,11 +102,13 @@ def print_table(console: Console, first: Column, columns: Sequence[Column], *, l
         chunk, rest = rest[:fitting], rest[fitting:]
         table = plain_table()
         depth = max(len(heading) for heading, _ in (first, *chunk))
-        for number, (heading, _) in enumerate((first, *chunk)):
+        aligned = [first, *map(_aligned_right, chunk)]
+        if last_left and not rest:
+            aligned[-1] = chunk[-1]
+        for number, (heading, _) in enumerate(aligned):
             padded = "\n".join([*heading, *[""] * (depth - len(heading))])
-            left = number == 0 or (last_left and not rest and number == len(chunk))
-            table.add_column(padded, justify="left" if left else "right", overflow="fold", no_wrap=number > 0)
-        for line in zip(first[1], *(cells for _, cells in chunk), strict=True):
+            table.add_column(padded, overflow="fold", no_wrap=number > 0)
+        for line in zip(*(cells for _, cells in aligned), strict=True):
             table.add_row(*line)
         show(console, table)
         if rest:
@@ -145,18 +148,27 @@ def _width(column: Column) -> int:
     return max(len(text) for text in (*heading, *map(str, cells)))
 
 
+def _aligned_right(column: Column) -> Column:
+    """The same with blanks on the left; Rich would take those on the right of a cell away to align it."""
+    width = _width(column)
+    cells = [cell.copy() for cell in column[1]]
+    for cell in cells:
+        cell.pad_left(width - len(cell))
+    return [text.rjust(width) for text in column[0]], cells
+
+
 def _values(rows: Sequence[Row], policy: str, size: SizeKey, column: str) -> list[float]:
     """The metric of every seed."""
     same = (row for row in rows if row["policy"] == policy and size_of(row) == size)
     return [row[column] for row in same if row.get(column) is not None]
 
 
-def _percent(values: Sequence[float]) -> str:
-    """The mean, and with several seeds their standard deviation."""
+def _percent(values: Sequence[float], spread: bool = False) -> str:
+    """The mean and, with several seeds, their standard deviation, or the room that it takes in other lines."""
     if not values:
         return ABSENT
-    mean = f"{100 * statistics.fmean(values):.2f}"
-    return mean if len(values) == 1 else f"{mean} ±{100 * statistics.stdev(values):.2f}"
+    deviation = f" ±{100 * statistics.stdev(values):.2f}" if len(values) > 1 else " " * 6 * spread
+    return f"{100 * statistics.fmean(values):.2f}{deviation}"
 
 
 def _best(cells: Mapping[str, Sequence[float]]) -> set[str]:

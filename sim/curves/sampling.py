@@ -16,7 +16,7 @@ from ...policies.random import mix64
 from ...traces.errors import UsageError
 from ...traces.jit import kernel
 
-__all__ = ["Watched", "check_rate", "salt_of", "sampled_objects", "spread", "watch"]
+__all__ = ["Watched", "check_rate", "empty_sample", "salt_of", "sampled_objects", "spread", "watch"]
 
 _HASHES = 1 << 64
 
@@ -58,13 +58,21 @@ def sampled_objects(n_objects: int, rate: float, seed: int = 0) -> npt.NDArray[n
     UsageError
         The rate is no such probability, or the sample would be empty.
     """
-    highest = round(check_rate(rate) * _HASHES) - 1
     chosen = np.empty(n_objects, np.bool_)
-    if highest < 0 or not _choose(salt_of(seed), np.uint64(highest), chosen):
-        raise UsageError(
-            f"a sample of {rate:g} of {n_objects:,} objects holds none; take a rate of at least {min(1.0, 100 / n_objects):.2g}"
-        )
+    if not _choose(salt_of(seed), _highest(rate), chosen):
+        raise empty_sample(rate, n_objects)
     return chosen
+
+
+def _highest(rate: float) -> np.uint64:
+    """The largest hash in the sample."""
+    return np.uint64(max(0, round(check_rate(rate) * _HASHES) - 1))
+
+
+def empty_sample(rate: float, n_objects: int) -> UsageError:
+    """The error to raise when no object is in the sample."""
+    enough = min(1.0, 100 / n_objects)
+    return UsageError(f"a sample of {rate:g} of {n_objects:,} objects holds none; take a rate of {enough:.2g} or more")
 
 
 @kernel(made_of=[contract, random], error_model="numpy")
@@ -124,46 +132,65 @@ class Watched(NamedTuple):
     now: npt.NDArray[np.int64]
 
 
-def watch(ids: npt.NDArray[np.int32], chosen: npt.NDArray[np.bool_], asked: npt.NDArray[np.int64]) -> Watched:
-    """Follow the requests for some objects, and note for some requests (to any object) where these stood.
+def watch(
+    ids: npt.NDArray[np.int32], n_objects: int, rate: float, seed: int, asked: npt.NDArray[np.int64]
+) -> Watched:
+    """Follow the requests for sampled objects, and note for some requests, to any object, where these stood.
 
     Parameters
     ----------
     ids : int32[n]
-    chosen : bool[n_objects]
+    n_objects : int
+    rate, seed
+        As in `sampled_objects`.
     asked : int64[m]
         Positions in order.
+
+    Raises
+    ------
+    UsageError
+        No object is in the sample.
     """
     dtype = np.int32 if len(ids) < 2**31 - 2 else np.int64
     # Room for all requests; memory that is not written to costs nothing.
     positions, prev_use = np.empty(len(ids), dtype), np.empty(len(ids), dtype)
     since, now = np.empty(len(asked), np.int64), np.empty(len(asked), np.int64)
-    count = _watch(ids, chosen, asked, np.zeros(len(chosen), dtype), positions, prev_use, since, now)
+    stood = np.zeros(n_objects, dtype)
+    count = _watch(ids, salt_of(seed), _highest(rate), asked, stood, positions, prev_use, since, now)
+    if count == 0:
+        raise empty_sample(rate, n_objects)
     return Watched(positions[:count].copy(), prev_use[:count].copy(), since, now)
 
 
-@kernel(error_model="numpy", _nrt=False)
+@kernel(made_of=[contract, random], error_model="numpy", _nrt=False)
 def _watch(
-    ids: Any, chosen: Any, asked: Any, stood: Any, positions: Any, prev_use: Any, since: Any, now: Any
+    ids: Any,
+    salt: Any,
+    highest: Any,
+    asked: Any,
+    stood: Any,
+    positions: Any,
+    prev_use: Any,
+    since: Any,
+    now: Any,
 ) -> Any:
-    """`stood` holds, per object, 1 + the length of the sampled stream after its last request; 0 for none."""
+    """`stood` holds, per object, 1 + the length of the sampled stream after its last request; 0 for none.
+
+    The hash is computed anew for each request: a table of all objects would be read from slower memory than that.
+    """
     length = 0
     i = 0
-    for j in range(len(asked)):
-        for k in range(i, asked[j]):
+    for j in range(len(asked) + 1):
+        stop = asked[j] if j < len(asked) else len(ids)
+        for k in range(i, stop):
             obj = ids[k]
-            if chosen[obj]:
+            if mix64(np.uint64(obj) ^ salt) <= highest:
                 positions[length] = k
                 prev_use[length] = max(np.int64(stood[obj]) - 2, -1)
                 length += 1
             stood[obj] = length + 1
-        i = asked[j]
-        since[j] = np.int64(stood[ids[i]]) - 1
-        now[j] = length
-    for k in range(i, len(ids)):  # only the stream's end is missing: nobody asks any more
-        if chosen[ids[k]]:
-            positions[length] = k
-            prev_use[length] = max(np.int64(stood[ids[k]]) - 2, -1)
-            length += 1
-            stood[ids[k]] = length + 1
+        i = stop
+        if j < len(asked):
+            since[j] = np.int64(stood[ids[i]]) - 1
+            now[j] = length
     return length

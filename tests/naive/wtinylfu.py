@@ -35,7 +35,7 @@ class Naive:
     def request(self, obj, size, now):
         self.sketch.add(obj)
         self.outcomes.append(obj in self.size)
-        if self.adaptive and len(self.outcomes) == self.sketch.period:
+        if self.adaptive and obj not in self.size and len(self.outcomes) >= self.sketch.period:
             self.climb()
         return self.touch(obj) if obj in self.size else self.enter(obj, size)
 

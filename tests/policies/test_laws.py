@@ -117,7 +117,9 @@ def policy(request, plug_in) -> Policy:
     return ObjectPolicy() if request.param == "object" else parse_policy(request.param.replace("plug-in", str(plug_in)))
 
 
-BLIND_TO_NAMES = [text for text in EVERY if text == "object" or not ("plug-in" in text or is_random(parse_policy(text)))]
+BLIND_TO_NAMES = [
+    text for text in EVERY if text == "object" or not ("plug-in" in text or is_random(parse_policy(text)))
+]
 """All but hashed sketches, random policies, and the plug-in, whose rule is about the numbers themselves."""
 
 every = pytest.mark.parametrize("policy", EVERY, indirect=True)
@@ -130,7 +132,9 @@ N = 14
 def short_trace(seed: int, n_requests: int = 160) -> dict[str, Any]:
     """Requests with everything that a trace can have; half of them prefer a few objects, some scan."""
     rng = np.random.default_rng(seed)
-    ids = np.where(rng.random(n_requests) < 0.6, rng.integers(0, 5, n_requests), np.arange(n_requests) % N).astype(np.int32)
+    ids = np.where(rng.random(n_requests) < 0.6, rng.integers(0, 5, n_requests), np.arange(n_requests) % N).astype(
+        np.int32
+    )
     ids[:N] = np.arange(N)
     return {
         "ids": ids,
@@ -339,7 +343,9 @@ class TestEngines:
             assert job.saved is whole.saved is None or job.saved.tolist() == whole.saved.tolist()
 
             sizes, times, costs = (t.sizes, t.times, t.costs) if with_sizes else (None, None, None)
-            outcomes, counts = run_policy(policy, t.ids, capacity, sizes, times if ttls is not None else None, ttls, costs, 3)
+            outcomes, counts = run_policy(
+                policy, t.ids, capacity, sizes, times if ttls is not None else None, ttls, costs, 3
+            )
             hits = np.diff(np.array(stepped)[:, at.HITS], prepend=0)
             assert hits.tolist() == [int(outcome == at.HIT) for outcome in outcomes]
             assert counts.tolist() == whole.counts.tolist()
@@ -350,7 +356,10 @@ class TestCapabilities:
 
     @every
     def test_sizes_and_lifetimes(self, policy, longer_trace):
-        for capability, asked in (("sizes", {"byte_sizes": True, "ttl": False}), ("ttl", {"byte_sizes": False, "ttl": True})):
+        for capability, asked in (
+            ("sizes", {"byte_sizes": True, "ttl": False}),
+            ("ttl", {"byte_sizes": False, "ttl": True}),
+        ):
             if can(policy, capability):
                 check_capable(policy, longer_trace, **asked)
             else:
@@ -377,7 +386,12 @@ class TestCapabilities:
 class TestRegistry:
     @pytest.mark.parametrize("spec", REGISTERED, ids=lambda spec: spec.name)
     def test_what_is_said_about_a_policy(self, spec):
-        assert 1960 <= spec.year <= 2026 and spec.source.startswith("https://") and spec.title and spec.summary.endswith(".")
+        assert (
+            1960 <= spec.year <= 2026
+            and spec.source.startswith("https://")
+            and spec.title
+            and spec.summary.endswith(".")
+        )
         policy = spec.params()
         assert policy.label == spec.name and parse_policy(spec.name) == policy
         for name in policy.parameters():

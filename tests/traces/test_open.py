@@ -116,6 +116,8 @@ def test_only_what_is_needed_is_read(logs: Path) -> None:
         ({"limit": 0}, "at least 1"),
         ({"sample": 0.0}, "above 0 and at most 1"),
         ({"sample": 1.5}, "above 0 and at most 1"),
+        ({"stop_s": 0.0}, "no request lies from 0 s on and before 0 s"),
+        ({"start_s": 60.0, "stop_s": 30.0}, "no request lies from 60 s on"),
         ({"split_bytes": 0}, "at least 1"),
         ({"start_s": 1e9}, "has no requests"),
         ({"split_bytes": 4096}, "address_bytes=1 for byte addresses, 512 for sectors"),

@@ -122,6 +122,8 @@ def test_a_trace_travels_to_another_process() -> None:
     assert trace.ids.tolist() == [0, 1, 0, 2, 1]
     assert trace.keys.to_pylist() == ["a", "b", "c"]
     assert trace[1:].keys.to_pylist() == ["b", "a", "c"]
+    part = RequestTrace.from_columns(np.zeros(100_000, np.int64), sizes=np.ones(100_000))[:5]
+    assert len(pickle.dumps(part)) < 10_000
 
 
 def test_deletes_zero_sizes_and_unsorted_times_are_counted() -> None:
@@ -143,6 +145,7 @@ def test_deletes_zero_sizes_and_unsorted_times_are_counted() -> None:
         ({"keys": [1, 2], "times": [1, np.nan]}, r"times\[1\] = nan is not a number"),
         ({"keys": [1, 2], "ttls": [-1, 5]}, r"ttls\[0\] = -1 is negative"),
         ({"keys": [1, 2], "costs": [np.nan, 5]}, r"costs\[0\] = nan"),
+        ({"keys": [1, 2], "ops": [0, 7]}, r"ops\[1\] = 7 is no operation"),
         ({"keys": [1, 2], "sizes": ["a", "b"]}, "sizes must be numbers"),
         (
             {"keys": [1], "ops": [2], "name": "gone"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,15 @@ def test_two_processes_may_keep_the_same_trace(integers: Path) -> None:
     assert again is not None
     assert same(first, again)
     assert len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("kind", ["integers", "strings"])
+def test_keys_that_were_deleted_meanwhile(kind: str, request: pytest.FixtureRequest, own_cache: Path) -> None:
+    trace = open_trace(request.getfixturevalue(kind))
+    shutil.rmtree(own_cache)
+    assert trace.n_requests == 50  # columns stay mapped
+    with pytest.raises(TraceError, match="deleted meanwhile; open it again"):
+        trace.keys  # noqa: B018
 
 
 def test_a_file_column_is_a_numpy_file_of_the_right_length(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ..batch import Batch
 from ..errors import FormatError
 from .base.fields import Columns
-from .base.layout import Field, Layout, matches
+from .base.layout import Field, Layout, typical
 from .base.registry import trace_format
 from .base.runs import MAX_RUN, runs
 from .base.sniff import CERTAIN, LIKELY, Head
@@ -42,9 +42,10 @@ class Arc(TextReader):
     @classmethod
     def sniff(cls, head: Head) -> float:
         """Sure if the fourth number counts the lines, likely if it at least never falls."""
-        if not matches(_ALL_FOUR, head.lines, share=1.0):
+        lines = typical(_ALL_FOUR, head.lines)
+        if not lines:
             return 0.0
-        numbers = np.array([line.split() for line in head.lines], dtype=np.int64)
+        numbers = np.array([line.split() for line in lines], dtype=np.int64)
         steps = np.diff(numbers[:, 3])
         if (steps == 1).all() and len(steps):
             return CERTAIN

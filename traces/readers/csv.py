@@ -126,7 +126,7 @@ def _has_header(names: list[str], second: list[str], options: dict[str, Any]) ->
         return False
     if wanted != "auto":
         raise UsageError(f"header={wanted!r} is neither yes nor no")
-    given = {str(options[role]).lower() for role in ROLES if role in options}
+    given = {str(options[role]).lower() for role in ROLES if not str(options.get(role, 0)).isdecimal()}
     if _known(names, "key") or given & {name.strip().lower() for name in names}:
         return True
     return not any(map(_is_real, names)) and any(map(_is_real, second))

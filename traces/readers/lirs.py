@@ -28,8 +28,8 @@ class Lirs(TextReader):
 
     @classmethod
     def sniff(cls, head: Head) -> float:
-        """Sure with ``*`` lines; numbers alone might also be plain ids (the result is the same)."""
+        """Sure with ``*`` lines; numbers alone are rather taken for plain ids (the result is the same)."""
         numbers = [line for line in head.lines if line.strip() != "*"]
         if not all(number.strip().isdecimal() for number in numbers) or not numbers:
             return 0.0
-        return CERTAIN if len(numbers) < len(head.lines) else POSSIBLE
+        return CERTAIN if len(numbers) < len(head.lines) else 0.8 * POSSIBLE

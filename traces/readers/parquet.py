@@ -87,7 +87,9 @@ class Parquet(Reader):
 
         self.account.records += len(rows)
         usable = pa.array(np.ones(len(rows), dtype=bool))
-        for role in {"key", "time", "size", "cost"} & set(self._columns):
+        for role in ("key", "time", "size", "cost"):
+            if role not in self._columns:
+                continue
             valid = pc.is_valid(rows[self._columns[role]])
             self.drop(f"no {role}", pc.sum(pc.and_(usable, pc.invert(valid))).as_py() or 0)
             usable = pc.and_(usable, valid)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..batch import Batch
 from .base.fields import Columns
-from .base.layout import Field, Layout, matches
+from .base.layout import Field, Layout, typical
 from .base.registry import trace_format
 from .base.sniff import LIKELY, Head
 from .base.text import TextReader
@@ -33,10 +33,9 @@ class WebCacheSim(TextReader):
     @classmethod
     def sniff(cls, head: Head) -> float:
         """Likely if the first number never falls."""
-        if not matches(cls.layout, head.lines, share=1.0):
-            return 0.0
-        times = np.array([line.split()[0] for line in head.lines], dtype=np.float64)
-        return LIKELY * bool((np.diff(times) >= 0).all())
+        lines = typical(cls.layout, head.lines)
+        times = np.array([line.split()[0] for line in lines], dtype=np.float64)
+        return LIKELY * bool(len(lines) and (np.diff(times) >= 0).all())
 
     def batch(self, fields: Columns) -> Batch:
         """Take the columns over."""

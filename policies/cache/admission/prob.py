@@ -30,7 +30,9 @@ class State(NamedTuple):
     rng: Any
 
 
-@policy(title="Probabilistic admission", year=2016, source="https://doi.org/10.1145/2896380", random=True, admission=True)
+@policy(
+    title="Probabilistic admission", year=2016, source="https://doi.org/10.1145/2896380", random=True, admission=True
+)
 @dataclass(frozen=True)
 class Prob(Rule):
     """Admit each miss with the same probability.

@@ -2,6 +2,7 @@
 
 State: a heap of the residents by count and last request; newcomers, all with a count of 1, wait in its queue.
 Source: Aho, Denning, Ullman, "Principles of optimal page replacement", Journal of the ACM 18(1), 1971.
+Called In-Cache-LFU by Breslau et al., INFOCOM 1999. Same hits as libCacheSim's LFU.
 Differs from `lfu_perfect`, which remembers the counts of objects that have left.
 """
 

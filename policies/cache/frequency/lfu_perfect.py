@@ -4,7 +4,7 @@ The count of an object goes on where it stopped when the object comes back.
 
 State: a heap of the residents by count and last request, and one count per object that has left.
 Source: Breslau, Cao, Fan, Phillips, Shenker, "Web caching and Zipf-like distributions: evidence and implications",
-INFOCOM 1999, section V (Perfect-LFU beside In-Cache-LFU). Optimal among online rules when requests are independent: Aho,
+INFOCOM 1999 (Perfect-LFU beside In-Cache-LFU). Optimal among online rules when requests are independent: Aho,
 Denning, Ullman, "Principles of optimal page replacement", Journal of the ACM 18(1), 1971 (there A0).
 """
 

@@ -8,7 +8,7 @@ been, 1: ``last request + log2(sum at the last request) / fading``, scaled by fa
 
 State: a heap of the residents, the sum of each by slot.
 Source: Lee, Choi, Kim, Noh, Min, Cho, Kim, "LRFU: a spectrum of policies that subsumes the least recently used and least
-frequently used policies", IEEE Transactions on Computers 50(12), 2001, section 3. There ``fading`` is lambda.
+frequently used policies", IEEE Transactions on Computers 50(12), 2001. There ``fading`` is lambda.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Lrfu(Policy):
     Parameters
     ----------
     fading : float, 0 .. 1
-        0 = LFU, 1 = LRU. The paper chooses the best one per trace and cache size; it lies mostly below 0.01, and lower
-        for larger caches.
+        Halvings per request: 0 = LFU, 1 = LRU. The paper tunes it per trace and cache size; a good one makes requests
+        last longer than residents, so larger caches want smaller ones.
     """
 
-    fading: float = 0.001
+    fading: float = 1e-4
 
     def __post_init__(self) -> None:
         if not 0 <= self.fading <= 1:

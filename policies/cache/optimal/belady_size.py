@@ -5,7 +5,7 @@ the object with the lowest number goes.
 
 State: the residents in an array from which the sample is drawn, the next use of each.
 Source: Berger, Beckmann, Harchol-Balter, "Practical bounds on optimal caching with variable object sizes", POMACS 2(2),
-article 32, SIGMETRICS 2018, section 6 (Bélády-Size among the offline heuristics); the sample is libCacheSim's.
+article 32, SIGMETRICS 2018 (one of the offline rules that its bounds are compared with); the sample is libCacheSim's.
 Differs from libCacheSim, which refuses what is never requested again even while there is room, and removes it at its last
 hit: the hits are the same.
 """

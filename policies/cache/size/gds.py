@@ -4,7 +4,7 @@ A resident's score is ``age + cost / size``, renewed at every request; the lowes
 that score. Among equals, what was requested longest ago leaves; with equal sizes and costs this is LRU.
 
 State: a heap of the residents by score, the age.
-Source: Cao, Irani, "Cost-aware WWW proxy caching algorithms", USITS 1997, section 3 (GreedyDual-Size).
+Source: Cao, Irani, "Cost-aware WWW proxy caching algorithms", USITS 1997 (GreedyDual-Size).
 """
 
 from __future__ import annotations

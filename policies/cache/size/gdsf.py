@@ -1,14 +1,16 @@
 """GDSF: throw away what saves least per byte: requests times cost over size, above the age of the cache.
 
 A resident's score is ``age + requests * cost / size``, renewed at every request; the lowest score is thrown away, and the
-age becomes that score. Among equals, what was requested longest ago leaves.
+age becomes that score. Among equals, what was requested longest ago leaves. The newcomer is scored before room is made for
+it, and when its score is the lowest it is the one that does not stay.
 
-State: a heap of the residents by score, one count per slot, the age.
+State: a heap of the residents by score, one count per slot, the age, the newcomer's score.
 Source: Cherkasova, "Improving WWW proxies performance with greedy-dual-size-frequency caching policy", Technical Report
-HPL-98-69R1, Hewlett-Packard, 1998, section 3.
-Differs from libCacheSim, which scores the newcomer before making room for it, that is with an older age, and refuses it when
-one of those who would have to go scores higher. With objects of 1 byte, two places and the requests 0 0 1 2 1, GDSF takes 2
-in at age 2 with a score of 3; libCacheSim at age 0 with a score of 1.
+HPL-98-69R1, Hewlett-Packard, 1998.
+Same hits as libCacheSim 0.3.5, request by request. Textbook forms often make room first and then score the newcomer with
+the age that this gave: with room for two, the requests 0 0 1 2 1 0 tell them apart. At the first 2, object 1 goes and the
+age becomes 1. Here 2 was scored 0 + 1 before that, so it goes next and the last request is a hit; there it stands at 1 + 1,
+level with 0, which has waited longer and goes.
 """
 
 from __future__ import annotations

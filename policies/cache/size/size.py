@@ -2,7 +2,7 @@
 
 State: a heap of the residents by size and last request. Without sizes this is LRU.
 Source: Williams, Abrams, Standridge, Abdulla, Fox, "Removal policies in network caches for World-Wide Web documents",
-SIGCOMM 1996, section 1.2 (primary key SIZE).
+SIGCOMM 1996 (there with several second keys; here the time of the last request).
 """
 
 from __future__ import annotations

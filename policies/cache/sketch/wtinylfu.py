@@ -4,7 +4,7 @@ New objects enter a window in LRU order. Who must leave it meets the oldest obje
 one that a sketch of past requests knows as less frequent goes (at a tie the newcomer to the main cache). A hit on
 probation moves an object to the protected part, whose oldest falls back to probation when it is over its share.
 
-The window's share adapts by hill climbing: after every sample of requests the hit ratio is compared with the one before;
+The window's share adapts by hill climbing: after every sample of requests its hit ratio is compared with the one before;
 when it rose the window is moved on in the same direction, otherwise back, by a step that shrinks, and starts again when
 the hit ratio jumps.
 
@@ -12,8 +12,8 @@ State: three lists on one shelf, a part per slot, and a sketch.
 Source: Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions on Storage
 13(4), 2017, section 4; the window: Einziger, Eytan, Friedman, Manes, "Adaptive software cache management", Middleware
 2018, section 3; sizes, defaults and the random admission as in Caffeine.
-Differs from Caffeine: maintenance happens with each request and not in batches, samples begin with the first request, and
-an object too large for the window meets the main cache's victim at once. Differs from libCacheSim, whose window does not
+Differs from Caffeine: maintenance happens with each request and not in batches; samples begin with the first request and
+end with a miss; and an object too large for the window meets the main cache's victim at once. Differs from libCacheSim, whose window does not
 adapt and whose sketch counts hits in the window not at all.
 """
 
@@ -35,7 +35,7 @@ from ...sketch import Sketch, add, estimate, expected_residents, make_sketch
 __all__ = ["Wtinylfu"]
 
 _WINDOW, _PROBATION, _PROTECTED = 0, 1, 2
-_WINDOW_ROOM, _PROTECTED_ROOM, _WINDOW_USED, _PROTECTED_USED, _LEFT, _HITS, _SAMPLE, _CAPACITY = range(8)
+_WINDOW_ROOM, _PROTECTED_ROOM, _WINDOW_USED, _PROTECTED_USED, _HITS, _MISSES, _SAMPLE, _CAPACITY = range(8)
 _STEP, _HIT_RATIO = 0, 1
 
 STEP = 0.0625
@@ -59,8 +59,8 @@ class State(NamedTuple):
         The list that a slot is in.
     sketch : Sketch
     numbers : int64[8]
-        Bytes (or objects) that window and protected part may hold, and do hold; requests left in this sample, hits in it,
-        its length, and the capacity.
+        Bytes (or objects) that window and protected part may hold, and do hold; hits and misses in this sample, its
+        length, and the capacity.
     climb : float64[2]
         Next step of the window, in bytes (or objects), and the hit ratio of the last sample.
     rng : uint64[1]
@@ -110,7 +110,7 @@ class Wtinylfu(Policy):
         window_room = max(1, setting.capacity - int(setting.capacity * (1.0 - self.window)))
         protected_room = int((setting.capacity - window_room) * self.protected)
         sample = self.sample * expected_residents(setting) if self.adaptive else np.iinfo(np.int64).max
-        numbers = [window_room, protected_room, 0, 0, sample, 0, sample, setting.capacity]
+        numbers = [window_room, protected_room, 0, 0, 0, 0, sample, setting.capacity]
         return State(
             make_shelf(setting.n_objects, setting.max_resident, 3),
             np.zeros(setting.max_resident, np.uint8),
@@ -122,12 +122,12 @@ class Wtinylfu(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.shelf.slot_of[obj] >= 0
 
 
 @helper
-def _move(state, slot, part):  # type: ignore[no-untyped-def]
+def _move(state, slot, part):
     """Make a slot the newest of another part."""
     heavy = weight(state.stored, state.shelf.obj_of[slot])
     _leave(state, slot, heavy)
@@ -135,7 +135,7 @@ def _move(state, slot, part):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _leave(state, slot, heavy):  # type: ignore[no-untyped-def]
+def _leave(state, slot, heavy):
     unlink(state.shelf, slot)
     if state.part[slot] == _WINDOW:
         state.numbers[_WINDOW_USED] -= heavy
@@ -144,7 +144,7 @@ def _leave(state, slot, heavy):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _enter(state, slot, part, heavy):  # type: ignore[no-untyped-def]
+def _enter(state, slot, part, heavy):
     push(state.shelf, part, slot)
     state.part[slot] = part
     if part == _WINDOW:
@@ -154,17 +154,17 @@ def _enter(state, slot, part, heavy):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _demote(state):  # type: ignore[no-untyped-def]
+def _demote(state):
     """Let the oldest of the protected fall back to probation until the others keep to their share."""
     while state.numbers[_PROTECTED_USED] > state.numbers[_PROTECTED_ROOM]:
         _move(state, oldest(state.shelf, _PROTECTED), _PROBATION)
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
+    add(state.sketch, obj)
     state.numbers[_HITS] += 1
-    _count(state, obj)
-    slot = state.shelf.slot_of[obj]
-    part = state.part[slot]
+    slot = np.int64(state.shelf.slot_of[obj])  # one type of slot everywhere: numba compiles each helper once
+    part = np.int64(state.part[slot])
     if part == _PROBATION and weight(state.stored, obj) <= state.numbers[_PROTECTED_ROOM]:
         _move(state, slot, _PROTECTED)
         _demote(state)
@@ -173,19 +173,22 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
         push(state.shelf, part, slot)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
-    _count(state, obj)
+def _admit(state, obj, now, size):
+    add(state.sketch, obj)
+    state.numbers[_MISSES] += 1
+    if state.numbers[_HITS] + state.numbers[_MISSES] >= state.numbers[_SAMPLE]:
+        _climb(state)
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     slot = take(state.shelf, obj)
     _enter(state, slot, _PROBATION if size > state.numbers[_WINDOW_ROOM] else _WINDOW, size)
     while state.numbers[_WINDOW_USED] > state.numbers[_WINDOW_ROOM]:
         _move(state, oldest(state.shelf, _WINDOW), _PROBATION)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     shelf = state.shelf
     victim = oldest(shelf, _PROBATION)
     if victim < 0:
@@ -209,25 +212,17 @@ def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _beats(state, candidate, victim):  # type: ignore[no-untyped-def]
+def _beats(state, candidate, victim):
     """Is the candidate worth more? A warm one that loses has a small chance, lest collisions shut it out for ever."""
     frequency = estimate(state.sketch, candidate)
     return frequency > estimate(state.sketch, victim) or (frequency >= WARM and random_below(state.rng, ODDS) == 0)
 
 
 @helper
-def _count(state, obj):  # type: ignore[no-untyped-def]
-    """Count a request, and adapt the window at the end of a sample."""
-    add(state.sketch, obj)
-    state.numbers[_LEFT] -= 1
-    if state.numbers[_LEFT] == 0:
-        _climb(state)
-
-
-@helper
-def _climb(state):  # type: ignore[no-untyped-def]
+def _climb(state):
+    """Move the window's share on or back, as the hit ratio of the sample tells."""
     numbers, climb = state.numbers, state.climb
-    hit_ratio = numbers[_HITS] / numbers[_SAMPLE]
+    hit_ratio = numbers[_HITS] / (numbers[_HITS] + numbers[_MISSES])
     change = hit_ratio - climb[_HIT_RATIO]
     step = climb[_STEP] if change >= 0.0 else -climb[_STEP]
     if abs(change) < RESTART:
@@ -236,7 +231,7 @@ def _climb(state):  # type: ignore[no-untyped-def]
         climb[_STEP] = STEP * numbers[_CAPACITY] * (1.0 if step >= 0.0 else -1.0)
     climb[_HIT_RATIO] = hit_ratio
     numbers[_HITS] = 0
-    numbers[_LEFT] = numbers[_SAMPLE]
+    numbers[_MISSES] = 0
     if step > 0.0:
         _widen(state, min(np.int64(step), numbers[_PROTECTED_ROOM]))
     else:
@@ -244,7 +239,7 @@ def _climb(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _widen(state, quota):  # type: ignore[no-untyped-def]
+def _widen(state, quota):
     """Give room of the protected part to the window, and with it the oldest of the main cache."""
     numbers = state.numbers
     numbers[_PROTECTED_ROOM] -= quota
@@ -258,7 +253,7 @@ def _widen(state, quota):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _narrow(state, quota):  # type: ignore[no-untyped-def]
+def _narrow(state, quota):
     """Give room of the window to the protected part; who no longer fits goes on probation."""
     numbers = state.numbers
     numbers[_WINDOW_ROOM] -= quota

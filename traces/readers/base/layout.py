@@ -9,7 +9,7 @@ from functools import cached_property
 
 from .values import KINDS
 
-__all__ = ["BLANKS", "Field", "Layout", "matches"]
+__all__ = ["BLANKS", "Field", "Layout", "typical"]
 
 BLANKS = " "
 """The delimiter that stands for any run of blanks and tabs."""
@@ -97,7 +97,8 @@ class Layout:
         return rf"^{start}{separator.join(parts)}{rest}{end}[\r\n]*$"
 
 
-def matches(layout: Layout, lines: list[str], share: float = 0.9) -> bool:
-    """Whether at least that share of lines, and one, are typical of the layout."""
+def typical(layout: Layout, lines: list[str]) -> list[str]:
+    """Return the lines that are typical of the layout if at least nine of ten are, else none."""
     record = re.compile(layout.looks)
-    return bool(lines) and sum(record.match(line) is not None for line in lines) >= share * len(lines)
+    found = [line for line in lines if record.match(line)]
+    return found if len(found) >= 0.9 * len(lines) else []

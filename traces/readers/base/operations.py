@@ -16,7 +16,7 @@ _WORDS = {
     "0a 2a 8a aa",
     DELETE: "delete del remove invalidate purge",
 }
-_BY_WORD = {word: code for code, words in _WORDS.items() for word in words.split()}
+_BY_WORD = {"": GET, **{word: code for code, words in _WORDS.items() for word in words.split()}}
 
 LIBCACHESIM_OPS = np.full(256, OTHER, dtype=np.uint8)
 """Code by libCacheSim's ``req_op_e``: nop get gets set add cas replace append prepend delete incr decr
@@ -30,5 +30,5 @@ def operations(words: Words) -> npt.NDArray[np.uint8]:
     SCSI opcodes in hexadecimal are known too. Upper case, and what follows a dot
     (``getChunkData.Permanent``), do not matter. An empty field is a `GET`.
     """
-    codes = [_BY_WORD.get(text.strip().lower().split(".")[0], OTHER) for text in words.texts[:-1]]
-    return np.array([*codes, GET], dtype=np.uint8)[words.codes]
+    codes = [_BY_WORD.get(text.strip().lower().split(".")[0], OTHER) for text in words.texts]
+    return np.array(codes, dtype=np.uint8)[words.codes]

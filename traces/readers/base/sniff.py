@@ -40,9 +40,9 @@ class Head:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The first lines that are not blank, whole ones only; none if the file is not text."""
+        """The first lines that are not blank, whole ones if there are any; none if the file is not text."""
         lines = self.text.splitlines()
-        if not self.source.complete:
+        if len(lines) > 1 and not self.text.endswith("\n"):
             lines = lines[:-1]
         return [line for line in lines if line.strip()][:_LINES]
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ...batch import Batch
 from .fields import Columns, Words, length, take
-from .layout import BLANKS, Layout, matches
+from .layout import BLANKS, Layout, typical
 from .reader import BATCH_RECORDS, TORN, Reader
 from .sniff import CERTAIN, Head
 from .values import KINDS, arrow_type, from_text, is_hollow, numpy_column
@@ -53,7 +53,7 @@ class TextReader(Reader):
     @classmethod
     def sniff(cls, head: Head) -> float:
         """Sure if nine of ten lines match the layout."""
-        return CERTAIN * matches(cls.layout, head.lines[cls.header_lines :])
+        return CERTAIN * bool(typical(cls.layout, head.lines[cls.header_lines :]))
 
     def _read(self) -> Iterator[Batch]:
         for number, (first_line, block) in enumerate(self.source.blocks()):

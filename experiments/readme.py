@@ -1,0 +1,106 @@
+"""Renew what README.md shows: ``python -m evictlab.experiments.readme README.md``.
+
+Three kinds of block are made here, so that none can grow old: tables between ``<!-- begin: NAME -->`` and
+``<!-- end -->``, the answer to each ``$ command`` in a console block, and the answer to each Python block that a text block
+follows. A test compares; figures that a clock gives are left out of the comparison.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["renew", "without_clocks"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_TABLE = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_PYTHON = re.compile(r"(```python\n(.*?)```\n\n```text\n).*?(```)", re.DOTALL)
+
+
+def renew(text: str) -> str:
+    """Return the document with all its answers made anew."""
+    text = _TABLE.sub(lambda m: m[1] + _TABLES[m[2]]() + m[3], text)
+    with tempfile.TemporaryDirectory() as folder:
+        text = _CONSOLE.sub(lambda m: f"```console\n{_answered(m[1], folder)}```", text)
+    return _PYTHON.sub(lambda m: m[1] + _printed(m[2]) + m[3], text)
+
+
+def without_clocks(text: str) -> str:
+    """Return the text with speeds and durations blotted out, for comparison."""
+    text = re.sub(r"(?m)^((?:\w[\w+:.=]*) .*\s)\d+(?:\.\d+)?$", r"\1#", text)
+    return re.sub(r"\b\d+(?:\.\d+)? (?:s|ms)\b", "# s", text)
+
+
+def _answered(block: str, folder: str) -> str:
+    """Run each ``$ command`` of a console block in one folder and write its output under it."""
+    lines = []
+    for line in block.splitlines():
+        if not line.startswith("$ "):
+            continue
+        words = shlex.split(line[2:].replace("experiments/examples/", f"{ROOT}/experiments/examples/"))
+        program = Path(sys.executable).with_name(words[0])
+        done = subprocess.run(
+            [str(program), *words[1:]],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1"},
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{line}\n{done.stderr}")
+        lines += [line, *(answer.rstrip() for answer in done.stdout.splitlines()), ""]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _printed(code: str) -> str:
+    """Run Python code and return what it prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+def _policies() -> str:
+    from ..policies.registry import all_specs
+
+    rows = ["| policy | title | year | sizes | cost | TTL | offline | random | source |", "| --- |" + " --- |" * 8]
+    for spec in sorted(all_specs(), key=lambda spec: (spec.family, spec.year, spec.name)):
+        if spec.family == "plug-in":
+            continue
+        file = f"policies/cache/{spec.family}/{spec.name}.py"
+        marks = " | ".join("x" if yes else "" for yes in (spec.sizes, spec.cost, spec.ttl, spec.next_use, spec.random))
+        kind = " (admission)" if spec.admission else ""
+        rows.append(f"| [`{spec.name}`]({file}) | {spec.title}{kind} | {spec.year} | {marks} | [paper]({spec.source}) |")
+    return "\n".join(rows) + "\n"
+
+
+def _formats() -> str:
+    from ..traces.readers import formats
+
+    rows = ["| format | what it is |", "| --- | --- |"]
+    rows += [f"| `{spec.name}` | {spec.description} |" for spec in formats()]
+    return "\n".join(rows) + "\n"
+
+
+_TABLES = {"policies": _policies, "formats": _formats}
+
+
+def main() -> int:
+    """Rewrite the files named on the command line."""
+    for name in sys.argv[1:]:
+        path = Path(name)
+        path.write_text(renew(path.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
