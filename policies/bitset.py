@@ -43,7 +43,7 @@ def make_bitset(n_positions: int) -> Bitset:
 
 
 @helper
-def add(bits, position):  # type: ignore[no-untyped-def]
+def add(bits, position):
     """Add a position (it may be a member already)."""
     at = np.uint64(position)
     for level in range(len(bits.begins) - 1):
@@ -56,7 +56,7 @@ def add(bits, position):  # type: ignore[no-untyped-def]
 
 
 @helper
-def remove(bits, position):  # type: ignore[no-untyped-def]
+def remove(bits, position):
     """Remove a member."""
     at = np.uint64(position)
     for level in range(len(bits.begins) - 1):
@@ -69,7 +69,7 @@ def remove(bits, position):  # type: ignore[no-untyped-def]
 
 
 @helper
-def largest(bits):  # type: ignore[no-untyped-def]
+def largest(bits):
     """Return the largest member, or -1 when there is none."""
     level = len(bits.begins) - 2
     if bits.words[bits.begins[level]] == 0:
@@ -82,19 +82,19 @@ def largest(bits):  # type: ignore[no-untyped-def]
     return np.int64(at)
 
 
-def highest_bit(word):  # type: ignore[no-untyped-def]
+def highest_bit(word):
     """Return the number of the highest bit that is set in a uint64 other than 0, as a uint64."""
     return np.uint64(int(word).bit_length() - 1)
 
 
 @intrinsic
-def _leading_zeros(typing_context, word):  # type: ignore[no-untyped-def]
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _leading_zeros(typing_context, word):
+    def generate(context, builder, signature, arguments):
         return builder.ctlz(arguments[0], context.get_constant(types.boolean, True))
 
     return types.uint64(types.uint64), generate
 
 
 @overload(highest_bit, jit_options=KERNEL_OPTIONS)
-def _highest_bit(word):  # type: ignore[no-untyped-def]
+def _highest_bit(word):
     return lambda word: _LOW_BITS ^ _leading_zeros(word)

@@ -58,13 +58,13 @@ def make_ghost(setting: Setting, budget: int) -> Ghost:
 
 
 @helper
-def remembers(ghost, obj):  # type: ignore[no-untyped-def]
-    """Is `obj` remembered?"""
+def remembers(ghost, obj):
+    """Tell whether `obj` is remembered."""
     return ghost.place[obj] >= 0
 
 
 @helper
-def forget(ghost, obj):  # type: ignore[no-untyped-def]
+def forget(ghost, obj):
     """Take a remembered `obj` out of the queue."""
     ghost.queue[ghost.place[obj]] = _HOLE
     ghost.place[obj] = -1
@@ -72,7 +72,7 @@ def forget(ghost, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def remember(ghost, obj, size):  # type: ignore[no-untyped-def]
+def remember(ghost, obj, size):
     """Put `obj`, not yet remembered, at the newest end; the oldest are forgotten until it fits the budget."""
     if size > ghost.ends[_BUDGET]:
         return
@@ -89,7 +89,7 @@ def remember(ghost, obj, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _forget_oldest(ghost):  # type: ignore[no-untyped-def]
+def _forget_oldest(ghost):
     tail = ghost.ends[_TAIL]
     while ghost.queue[tail] == _HOLE:
         tail += 1
@@ -98,7 +98,7 @@ def _forget_oldest(ghost):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _close_holes(ghost):  # type: ignore[no-untyped-def]
+def _close_holes(ghost):
     """Move the remembered to the front of the array, in order; return the first free place."""
     to = 0
     for at in range(ghost.ends[_TAIL], len(ghost.queue)):

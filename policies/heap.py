@@ -87,7 +87,7 @@ def make_heap(n_objects: int, most: int) -> Heap:
 
 
 @helper
-def enter(heap, obj, score, now):  # type: ignore[no-untyped-def]
+def enter(heap, obj, score, now):
     """Add `obj` (not a member; there must be room) and return its slot."""
     slot = _take(heap, obj, score, now)
     _place(heap, slot)
@@ -95,7 +95,7 @@ def enter(heap, obj, score, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def enter_in_order(heap, obj, score, now):  # type: ignore[no-untyped-def]
+def enter_in_order(heap, obj, score, now):
     """Add `obj` as `enter` does; its score must not be below that of anyone who entered this way before."""
     slot = _take(heap, obj, score, now)
     heap.entered[slot] = now
@@ -104,20 +104,20 @@ def enter_in_order(heap, obj, score, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def rescore(heap, slot, score, now):  # type: ignore[no-untyped-def]
+def rescore(heap, slot, score, now):
     """Give a member its score after a request at `now`; not less than the one it had."""
     heap.rank[slot, SCORE] = score
     heap.rank[slot, TIME] = now
 
 
 @helper
-def lowest(heap):  # type: ignore[no-untyped-def]
+def lowest(heap):
     """Return the slot of the lowest member (there must be one); it stays."""
     return front(heap.newcomers) if _lowest_is_newcomer(heap) else heap.slot[0]
 
 
 @helper
-def leave(heap):  # type: ignore[no-untyped-def]
+def leave(heap):
     """Take the lowest member out of its place and return its slot, which it keeps until `give_back`."""
     if _lowest_is_newcomer(heap):
         return np.int64(pop(heap.newcomers))
@@ -126,7 +126,7 @@ def leave(heap):  # type: ignore[no-untyped-def]
 
 
 @helper
-def give_back(heap, slot):  # type: ignore[no-untyped-def]
+def give_back(heap, slot):
     """Free the slot of a member that left its place, and return the object it held."""
     obj = heap.obj_of[slot]
     heap.slot_of[obj] = -1
@@ -136,7 +136,7 @@ def give_back(heap, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _take(heap, obj, score, now):  # type: ignore[no-untyped-def]
+def _take(heap, obj, score, now):
     slot = heap.ends[_FREE]
     heap.ends[_FREE] = heap.obj_of[slot]
     heap.slot_of[obj] = slot
@@ -146,7 +146,7 @@ def _take(heap, obj, score, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _place(heap, slot):  # type: ignore[no-untyped-def]
+def _place(heap, slot):
     """Put a member that is in no place into the heap."""
     n = heap.ends[_PLACES]
     if heap.ends[_HOLE] == 1:
@@ -158,7 +158,7 @@ def _place(heap, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _lowest_is_newcomer(heap):  # type: ignore[no-untyped-def]
+def _lowest_is_newcomer(heap):
     """Bring the lowest member to the front of the queue (True) or to the top of the heap (False)."""
     while True:
         if length(heap.newcomers) > 0:
@@ -182,13 +182,13 @@ def _lowest_is_newcomer(heap):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _before(a, i, b, j):  # type: ignore[no-untyped-def]
-    """Does row i of `a` leave before row j of `b`?"""
+def _before(a, i, b, j):
+    """Say whether row i of `a` leaves before row j of `b`."""
     return a[i, SCORE] < b[j, SCORE] or (a[i, SCORE] == b[j, SCORE] and a[i, TIME] < b[j, TIME])
 
 
 @helper
-def _sink(heap, slot, n):  # type: ignore[no-untyped-def]
+def _sink(heap, slot, n):
     """Place a member at the top of n places and let it sink, with the score it has now."""
     at = 0
     first = 1
@@ -206,7 +206,7 @@ def _sink(heap, slot, n):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _rise(heap, slot, at):  # type: ignore[no-untyped-def]
+def _rise(heap, slot, at):
     """Place a member at the bottom place `at` and let it rise, with the score it has now."""
     while at > 0:
         above = (at - 1) // _CHILDREN
@@ -218,14 +218,14 @@ def _rise(heap, slot, at):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _move(heap, to, at):  # type: ignore[no-untyped-def]
+def _move(heap, to, at):
     heap.key[to, SCORE] = heap.key[at, SCORE]
     heap.key[to, TIME] = heap.key[at, TIME]
     heap.slot[to] = heap.slot[at]
 
 
 @helper
-def _write(heap, at, slot):  # type: ignore[no-untyped-def]
+def _write(heap, at, slot):
     heap.key[at, SCORE] = heap.rank[slot, SCORE]
     heap.key[at, TIME] = heap.rank[slot, TIME]
     heap.slot[at] = slot

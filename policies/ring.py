@@ -34,20 +34,20 @@ def make_ring(most: int) -> Ring:
 
 
 @helper
-def length(ring):  # type: ignore[no-untyped-def]
+def length(ring):
     """Return the number of members."""
     count = np.int64(ring.ends[_BACK]) - np.int64(ring.ends[_FRONT])
     return count if count >= 0 else count + len(ring.slots)
 
 
 @helper
-def front(ring):  # type: ignore[no-untyped-def]
+def front(ring):
     """Return the oldest member; there must be one."""
     return ring.slots[ring.ends[_FRONT]]
 
 
 @helper
-def push(ring, obj):  # type: ignore[no-untyped-def]
+def push(ring, obj):
     """Add `obj` as the newest member; there must be room."""
     at = ring.ends[_BACK]
     ring.slots[at] = obj
@@ -56,7 +56,7 @@ def push(ring, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def pop(ring):  # type: ignore[no-untyped-def]
+def pop(ring):
     """Remove and return the oldest member; there must be one."""
     at = ring.ends[_FRONT]
     obj = ring.slots[at]

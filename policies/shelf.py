@@ -64,7 +64,7 @@ def make_shelf(n_objects: int, n_slots: int, n_lists: int = 1) -> Shelf:
 
 
 @helper
-def take(shelf, obj):  # type: ignore[no-untyped-def]
+def take(shelf, obj):
     """Give `obj` a free slot (there must be one) and return it; it is in no list yet."""
     slot = shelf.free[0]
     shelf.free[0] = shelf.links[2 * slot]
@@ -74,7 +74,7 @@ def take(shelf, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def give_back(shelf, slot):  # type: ignore[no-untyped-def]
+def give_back(shelf, slot):
     """Free a slot that is in no list, and return the object it held."""
     obj = shelf.obj_of[slot]
     shelf.slot_of[obj] = -1
@@ -84,7 +84,7 @@ def give_back(shelf, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def push(shelf, which, slot):  # type: ignore[no-untyped-def]
+def push(shelf, which, slot):
     """Put a slot that is in no list at the newest end of list `which`."""
     end = len(shelf.obj_of) + which
     top = shelf.links[2 * end + _OLDER]
@@ -95,7 +95,7 @@ def push(shelf, which, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def push_oldest(shelf, which, slot):  # type: ignore[no-untyped-def]
+def push_oldest(shelf, which, slot):
     """Put a slot that is in no list at the oldest end of list `which`."""
     end = len(shelf.obj_of) + which
     bottom = shelf.links[2 * end + _NEWER]
@@ -106,7 +106,7 @@ def push_oldest(shelf, which, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def unlink(shelf, slot):  # type: ignore[no-untyped-def]
+def unlink(shelf, slot):
     """Take a slot out of its list; it keeps its object."""
     older_slot = shelf.links[2 * slot + _OLDER]
     newer_slot = shelf.links[2 * slot + _NEWER]
@@ -115,34 +115,34 @@ def unlink(shelf, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def oldest(shelf, which):  # type: ignore[no-untyped-def]
+def oldest(shelf, which):
     """Return the oldest slot of list `which`, or -1 when the list is empty."""
     slot = shelf.links[2 * (len(shelf.obj_of) + which) + _NEWER]
     return slot if slot < len(shelf.obj_of) else -1
 
 
 @helper
-def bottom(shelf, which):  # type: ignore[no-untyped-def]
+def bottom(shelf, which):
     """Return the oldest slot of list `which`, which must not be empty: `oldest` without the test (a tenth of LRU's time)."""
     return shelf.links[2 * (len(shelf.obj_of) + which) + _NEWER]
 
 
 @helper
-def newest(shelf, which):  # type: ignore[no-untyped-def]
+def newest(shelf, which):
     """Return the newest slot of list `which`, or -1 when the list is empty."""
     slot = shelf.links[2 * (len(shelf.obj_of) + which) + _OLDER]
     return slot if slot < len(shelf.obj_of) else -1
 
 
 @helper
-def newer(shelf, slot):  # type: ignore[no-untyped-def]
+def newer(shelf, slot):
     """Return the next newer slot of the same list, or -1 for the newest."""
     slot = shelf.links[2 * slot + _NEWER]
     return slot if slot < len(shelf.obj_of) else -1
 
 
 @helper
-def older(shelf, slot):  # type: ignore[no-untyped-def]
+def older(shelf, slot):
     """Return the next older slot of the same list, or -1 for the oldest."""
     slot = shelf.links[2 * slot + _OLDER]
     return slot if slot < len(shelf.obj_of) else -1

@@ -8,7 +8,7 @@ __all__ = ["worth"]
 
 
 @helper
-def worth(costs, n_bytes, now):  # type: ignore[no-untyped-def]
+def worth(costs, n_bytes, now):
     """Seconds that a miss of request `now` takes at the origin, over `n_bytes`; a miss costs 1 where `costs` is None."""
     if costs is None:
         return 1.0 / n_bytes

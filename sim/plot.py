@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .result import Result
 
-__all__ = ["METRICS", "plot_result", "plot_windows", "save_figure", "style_of"]
+__all__ = ["METRICS", "capacity_axis", "plot_result", "plot_windows", "save_figure", "style_of"]
 
 METRICS = {
     "miss_ratio": "miss ratio (requests)",
@@ -100,7 +100,7 @@ def plot_result(result: Result, metric: str = "miss_ratio", *, columns: int = 3)
         rows = rows.dropna(subset=[amount]).astype({amount: float})
         _draw_lines(axes, rows, amount, metric) if rows[amount].nunique() > 1 else _draw_bars(axes, rows, metric)
         if rows[amount].nunique() > 1:
-            _capacity_axis(axes, unit)
+            capacity_axis(axes, unit)
             axes.set_ylabel(METRICS[metric])
         axes.set_title(_finding(trace, rows, metric), fontsize=10)
     _legend(figure, panels)
@@ -193,7 +193,8 @@ def _draw_bars(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
     axes.set_xlabel(f"{METRICS[metric]} at {rows['capacity'].iloc[0]}")
 
 
-def _capacity_axis(axes: Axes, unit: str) -> None:
+def capacity_axis(axes: Axes, unit: str) -> None:
+    """Make the horizontal axis logarithmic, with capacities in ``"bytes"`` or ``"objects"`` as people write them."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     from ..traces.units import format_bytes, format_count

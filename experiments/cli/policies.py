@@ -84,9 +84,7 @@ def _print_all(console: Console, specs: list[PolicySpec]) -> None:
         marks = ("yes" if able else "-" for able in (spec.sizes, spec.cost, spec.ttl))
         title = Text(spec.title, style=f"link {spec.source}" if console.is_terminal else "")
         table.add_row(Text(spec.name, style="bold"), title, str(spec.year), *marks, *[spec.source] * with_source)
-    if not console.is_terminal:
-        console.width = max(console.width, widest + max(len(spec.source) for spec in specs))
-    show(console, table)
+    show(console, table, whole=True)
     if not with_source:
         console.print("\nTitles link to the papers. One policy in full: evictlab policies NAME", style="dim")
 

@@ -122,11 +122,21 @@ def plain_table() -> Table:
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
 
 
-def show(console: Console, what: Any) -> None:
-    """Print; into a pipe or a file without the blanks that pad the lines of a table."""
+def show(console: Console, what: Any, *, whole: bool = False) -> None:
+    """Print; into a pipe or a file without the blanks that pad the lines of a table.
+
+    Parameters
+    ----------
+    console : Console
+    what : anything that Rich prints
+    whole : bool
+        Into a pipe or a file, let no line be folded, however long: what reads it may look for whole lines.
+    """
     if console.is_terminal:
         console.print(what)
         return
+    if whole:
+        console.width = 100_000
     with console.capture() as captured:
         console.print(what)
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

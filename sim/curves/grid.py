@@ -44,14 +44,14 @@ def grid_up_to(largest: int, also: Iterable[int] = ()) -> Grid:
     Parameters
     ----------
     largest : int
-        At least 1.
+        At least 1; itself a capacity of the grid.
     also : iterable of int
         Capacities that somebody will ask for.
     """
     part = np.arange((int(np.float64(largest).view(np.int64)) >> _DROPPED) + 2 - _ZERO)
     begins = ((part + _ZERO) << _DROPPED).view(np.float64)
     own = np.ceil(begins).astype(np.int64)
-    capacities = np.unique(np.concatenate([own, np.asarray(list(also), np.int64)]))
+    capacities = np.unique(np.concatenate([own[own < largest], np.asarray([largest, *also], np.int64)]))
     return Grid(capacities, np.searchsorted(capacities, begins))
 
 

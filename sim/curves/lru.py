@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from ..plan import warmup_end
 from .grid import grid_up_to
 from .result import Curve
 from .stack import stack_histogram
+from .steps import steps
 from .weights import byte_histogram
 
 if TYPE_CHECKING:
     from ...traces.request import RequestTrace
 
-__all__ = ["lru_curve"]
+__all__ = ["lru_curve", "lru_from"]
 
 
 def lru_curve(
     trace: RequestTrace,
     *,
-    sizes: Iterable[int] = (),
+    sizes: Sequence[int] = (),
     warmup: str | float = 0.0,
     ignore_sizes: bool = False,
 ) -> Curve:
@@ -32,7 +32,7 @@ def lru_curve(
     Parameters
     ----------
     trace : RequestTrace
-    sizes : iterable of int
+    sizes : sequence of int
         Capacities in bytes that shall be among the curve's, besides those it has anyway; without effect on curves in
         objects, which have them all.
     warmup : str or float
@@ -65,28 +65,30 @@ def lru_curve(
 
     Sources: Mattson et al., IBM Systems Journal 9(2), 1970; `evictlab.sim.curves.holes`.
     """
-    begin = warmup_end(warmup, trace)
+    return lru_from(trace, warmup_end(warmup, trace), str(warmup), sizes, ignore_sizes)
+
+
+def lru_from(trace: RequestTrace, begin: int, warmup: str, sizes: Sequence[int], ignore_sizes: bool = False) -> Curve:
+    """`lru_curve` with the warm-up as the position of the first request that is counted."""
     requests = len(trace) - begin
+    notes: tuple[str, ...] = ()
     if trace.sizes is None or ignore_sizes:
         histogram = stack_histogram(trace.prev_use, trace.n_objects, begin)
-        hits, byte_hits = histogram[1:], None
-        capacities = np.arange(1, trace.n_objects + 1)
-        notes: tuple[str, ...] = ()
+        found = steps(np.arange(1, trace.n_objects + 1), histogram[1:], requests)
     else:
-        largest = int(trace.sizes.max())
         assert trace.footprint_bytes is not None
         grid = grid_up_to(trace.footprint_bytes, sizes)
         hits, byte_hits = byte_histogram(trace.prev_use, trace.sizes, begin, grid)
-        capacities = grid.capacities
-        notes = (f"upper bound of a replay's misses below {largest:,} bytes, the largest object",)
+        found = steps(grid.capacities, hits, requests, byte_hits, int(trace.sizes[begin:].sum()), sizes)
+        notes = (f"upper bound of a replay's misses below {int(trace.sizes.max()):,} bytes, the largest object",)
     return Curve(
         trace=trace.name,
         policy="lru",
-        unit="objects" if byte_hits is None else "bytes",
-        **_steps(capacities, hits, byte_hits, requests, begin, trace, set(sizes)),
+        unit="objects" if found["byte_miss_ratio"] is None else "bytes",
+        **found,
         requests=requests,
         looked_at=requests,
         method="exact",
-        warmup=str(warmup),
+        warmup=warmup,
         notes=notes,
     )

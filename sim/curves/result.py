@@ -99,8 +99,8 @@ class Curve:
         UnknownNameError
             The curve has no such metric.
         """
-        steps = np.concatenate([[self.below], self.values(metric)])
-        found = steps[np.searchsorted(self.capacities, capacity, side="right")]
+        step = np.searchsorted(self.capacities, capacity, side="right") - 1
+        found = np.where(step < 0, self.below, self.values(metric)[step])
         return float(found) if np.ndim(found) == 0 else found
 
     def values(self, metric: str = "miss_ratio") -> npt.NDArray[np.float64]:

@@ -52,12 +52,10 @@ class Naive:
 
     def hits(self, cells, c):
         def inside(size, rate, stay):
-            if rate * stay > 500:  # far beyond exp(size/c), which is at most exp(20) in these tests
-                return 1.0
             grown = math.exp(-size / c) * math.expm1(rate * stay)
             return grown / (1 + grown)
 
-        short, long = 0.0, 1e6
+        short, long = 0.0, 3.0
         for _ in range(200):
             middle = (short + long) / 2
             full = sum(n * size * inside(size, rate, middle) for n, size, rate in cells) >= self.capacity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from evictlab.policies.random import random_below
 
 

@@ -76,11 +76,15 @@ class TestAdaptSize:
         assert misses["adaptsize:interval=2000+lru"] < 0.43
 
     def test_leaves_c_alone_while_everything_fits(self):
-        for capacity, moves in ((3000, False), (2999, True)):
-            rule = parse_policy("adaptsize:interval=10").make_rule(Setting(30, capacity, np.zeros(30, np.int64)))
-            for now, obj in enumerate(np.random.default_rng(0).integers(0, 30, 60)):
-                record(rule, obj, now, 300 if moves else 100)
-            assert (rule.c[0] != capacity) == moves
+        ids, sizes = two_kinds(300)
+        footprint = int(sizes[np.unique(ids, return_index=True)[1]].sum())
+        for capacity in (footprint, footprint // 20):
+            rule = parse_policy("adaptsize:interval=300").make_rule(
+                Setting(ids.max() + 1, capacity, np.zeros(400, np.int64))
+            )
+            for now, (obj, size) in enumerate(zip(ids, sizes, strict=True)):
+                record(rule, obj, now, size)
+            assert (rule.c[0] == capacity) == (capacity == footprint)
 
 
 class TestComposition:

@@ -74,5 +74,5 @@ class TestLrfu:
 
     @pytest.mark.parametrize("text", ["-0.1", "1.5", "nan"])
     def test_fading_is_a_share(self, text):
-        with pytest.raises(UsageError, match="between 0 .* and 1"):
+        with pytest.raises(UsageError, match=r"between 0 .* and 1"):
             parse_policy(f"lrfu:fading={text}")

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-
 import pytest
+from reference import cells
 
 from evictlab.sim import replay
 from evictlab.traces import open_trace
-
-
-def cells(path, trace, *columns):
-    """The rows of a table of results, by trace."""
-    by_trace = defaultdict(list)
-    with path.open() as file:
-        for row in csv.DictReader(file):
-            by_trace[row[trace]].append([row[column] for column in columns])
-    return by_trace
 
 
 def test_brightkite(shared_data):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-
 import pytest
+from reference import cells
 
 from evictlab.sim import replay
 from evictlab.traces import open_trace
@@ -27,15 +25,6 @@ TRACES = [
     "web/webcachesim-test.tr.zst",
 ]
 """Of the table's traces, those that are request traces (not access logs); arc/P2 is left out for its length."""
-
-
-def cells(path, trace, *columns):
-    """The rows of a table of results, by trace."""
-    by_trace = defaultdict(list)
-    with path.open() as file:
-        for row in csv.DictReader(file):
-            by_trace[row[trace]].append([row[column] for column in columns])
-    return by_trace
 
 
 @pytest.mark.parametrize("source", TRACES)

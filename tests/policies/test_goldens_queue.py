@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from interpreted import run_policy
 
 from evictlab.policies import parse_policy
 from evictlab.sim import Job
 from evictlab.sim.loop import HIT, HITS
 from evictlab.traces import open_trace
+
+from interpreted import run_policy
 
 S4LRU = "slru:segments=4:protected=0.75:spill=true"
 NAMES = {  # policy: column in unit_size_hits.csv and brightkite_misses.csv
@@ -179,6 +180,19 @@ def test_s3fifo_where_ghost_queues_differ():
     outcomes, _ = run_policy("s3fifo:small=0.5:ghost=0.5", ids, 4)
     assert [outcome == HIT for outcome in outcomes] == expected
     assert ask_libcachesim("S3FIFO", 4, ids, small_size_ratio=0.5, ghost_size_ratio=0.5) == expected
+
+
+@pytest.mark.peers
+def test_s3fifo_where_the_ghost_is_asked_late():
+    # 1 and 2 in the small queue, 3 and 4 in the main one; 5, 6 and 7 push 1, 2 and 5 into the ghost, which is full. When 1
+    # returns, it is taken out first, 6 leaves for the ghost in its place, and 1 enters the main queue; 6 returns, 3 leaves,
+    # and 7 is still there. Asked only at insertion, 6 would have pushed 1 out of the ghost, 1 would enter the small queue,
+    # and 7 would have to make way for 6.
+    ids = [1, 2, 3, 4, 5, 6, 7, 1, 6, 7]
+    expected = [False] * 9 + [True]
+    outcomes, _ = run_policy("s3fifo:small=0.5:ghost=0.75", ids, 4)
+    assert [outcome == HIT for outcome in outcomes] == expected
+    assert ask_libcachesim("S3FIFO", 4, ids, small_size_ratio=0.5, ghost_size_ratio=0.75) == expected
 
 
 @pytest.mark.peers

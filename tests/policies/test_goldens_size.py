@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-
 import numpy as np
 import pytest
+from reference import cells
 
 from evictlab.sim import replay
 from evictlab.traces import RequestTrace, open_trace
@@ -31,9 +30,8 @@ def live(libcachesim, name, trace, capacity, sizes=None):
 
 @pytest.mark.parametrize("name", ["cpp", "loop", "multi1", "ps", "scan"])
 def test_gdsf_of_one_size(shared_data, name):
-    with (shared_data / "reference" / "libcachesim_misses.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["policy"] == "GDSF" and row["trace"] == f"lirs_{name}"]
-    expected = {int(row["k"]): int(row["misses"]) for row in rows}
+    rows = cells(shared_data / "reference" / "libcachesim_misses.csv", "policy", "trace", "k", "misses")["GDSF"]
+    expected = {int(k): int(misses) for trace, k, misses in rows if trace == f"lirs_{name}"}
     assert expected
     trace = open_trace(shared_data / "lirs" / f"{name}.trace.gz", cache=False)
     frame = replay(trace, "gdsf", [f"{k}obj" for k in expected], threads=1).frame

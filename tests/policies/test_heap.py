@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from evictlab.policies.heap import SCORE, enter, enter_in_order, give_back, leave, lowest, make_heap, rescore
 
 MEMBERS = 8
-steps = st.lists(st.tuples(st.sampled_from(["enter", "in order", "rise", "leave"]), st.integers(0, 11), st.integers(0, 6)))
+steps = st.lists(
+    st.tuples(st.sampled_from(["enter", "in order", "rise", "leave"]), st.integers(0, 11), st.integers(0, 6))
+)
 
 
 @given(steps)

@@ -46,6 +46,13 @@ def test_csv_by_options(tmp_path, read):
     assert trace.times == [1.0, 2.0]
 
 
+def test_a_column_has_one_role(tmp_path, read):
+    file = write(tmp_path / "t.csv", "time,id,size\n1,7,100\n2,8,200\n")
+    trace = read(file, key="time")
+    assert trace.keys == [1, 2]
+    assert trace.times is None, "what is asked for comes before what is usual"
+
+
 def test_csv_without_header(tmp_path, read):
     file = write(tmp_path / "t.csv", "1,7,100\n2,8,200\n")
     with pytest.raises(FormatError, match="key=NUMBER"):
@@ -139,6 +146,7 @@ def test_keys_that_turn_to_text_unseen_are_never_merged(tmp_path, read):
         ({"keyy": 1}, UnknownNameError, "Did you mean 'key'"),
         ({"key": "ur"}, UnknownNameError, "Columns of"),
         ({"key": 9}, UsageError, "numbered 1 to 2"),
+        ({"key": 1, "size": "url"}, UsageError, "both size and something else"),
         ({"delimiter": "::"}, UsageError, "one character"),
         ({"header": "maybe"}, UsageError, "yes nor no"),
         ({"key_type": "number"}, UnknownNameError, "key type"),

@@ -78,7 +78,7 @@ def generator(columns: Callable[..., Columns]) -> Callable[..., RequestTrace]:
 
     The trace is called by the text that makes it again, and carries its parameters.
     """
-    name = columns.__name__.removesuffix("_")
+    name = columns.__name__
     signature = inspect.signature(columns)
     first_line = (columns.__doc__ or "").partition("\n")[0]
 

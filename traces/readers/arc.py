@@ -32,7 +32,6 @@ _ALL_FOUR = Layout({name: Field(i, "int", looks=_NUMBER) for i, name in enumerat
     description="'start count ignored number' per line: count unit requests",
     source="https://github.com/moka-rs/cache-trace/tree/main/arc",
     suffixes=(".lis",),
-    address_bytes=512,
 )
 class Arc(TextReader):
     """Reader of the ARC authors' traces."""

@@ -41,19 +41,20 @@ class Csv(TextReader):
 
     OPTIONS: ClassVar = {
         **ROLE_OPTIONS,
-        "delimiter": "one character; by default the commonest of , tab ; | in the first line",
+        "delimiter": "one character, or tab; by default the commonest of , tab ; | in the first line",
         "header": "yes or no; by default yes if the first line has a usual name, or no number but the second has",
         "key_type": "int, text or auto (default: int if all sampled keys are)",
     }
 
     def __init__(self, source: Source, **options: Any) -> None:
         super().__init__(source, **options)
-        first, _, rest = source.head.decode("utf-8-sig", "replace").replace("\0", "").partition("\n")
-        delimiter = str(options.get("delimiter") or _commonest(first))
-        if len(delimiter) != 1:
-            raise UsageError(f"{self.path}: delimiter {delimiter!r} is not one character")
-        names, second = (_split(line.rstrip("\r"), delimiter) for line in (first, rest.partition("\n")[0]))
-        self.header_lines = int(_has_header(names, second, options))
+        first, second, *_ = [*source.sampled_lines()[:2], "", ""]
+        wanted = str(options.get("delimiter") or _commonest(first))
+        delimiter = "\t" if wanted in ("tab", "\\t") else wanted
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+            raise UsageError(f"{self.path}: delimiter {wanted!r} is not one character, such as ; or tab")
+        names = _split(first, delimiter)
+        self.header_lines = int(_has_header(names, _split(second, delimiter), options))
         at = assign(self.path, names if self.header_lines else [""] * len(names), options)
         self._scale = time_scale(names[at["time"]] if "time" in at else "", options)
         fields = {role: Field(at[role], kind, _MISSING.get(role)) for role, kind in _KINDS.items() if role in at}
@@ -90,11 +91,8 @@ class Csv(TextReader):
         )
 
     def _sampled(self, position: int, delimiter: str) -> list[str]:
-        lines = (line.replace("\0", "") for line in self.source.sampled_lines()[self.header_lines :])
-        try:
-            return [row[position] for row in stdlib_csv.reader(lines, delimiter=delimiter) if len(row) > position]
-        except stdlib_csv.Error as error:
-            raise FormatError(self.path, f"is no CSV ({error})") from None
+        rows = (_split(line, delimiter) for line in self.source.sampled_lines()[self.header_lines :])
+        return [row[position] for row in rows if len(row) > position]
 
     def _numeric(self, position: int, delimiter: str) -> bool:
         values = self._sampled(position, delimiter)
@@ -111,7 +109,10 @@ def _commonest(line: str) -> str:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return next(stdlib_csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(stdlib_csv.reader([line.replace("\0", "")], delimiter=delimiter), [])
+    except stdlib_csv.Error:  # a field of more than 128 KiB
+        return []
 
 
 def _known(names: list[str], role: str) -> set[str]:

@@ -55,7 +55,7 @@ def head(
         table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name != "key")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(_written(value)) for value in row))
-    show(Console(highlight=False), table)
+    show(Console(highlight=False), table, whole=True)
 
 
 def _written(value: Any) -> str:

@@ -57,7 +57,7 @@ def info(
         table.add_column(overflow="fold")
         for what, words in _lines(trace, facts):
             table.add_row(what, Text(words))
-        show(console, table)
+        show(console, table, whole=True)
 
 
 def _lines(trace: RequestTrace, facts: TraceFacts) -> Iterator[tuple[str, str]]:

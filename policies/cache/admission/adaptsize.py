@@ -6,15 +6,17 @@ candidate is taken (of nearly equal ones the largest).
 
 The model: an object is in an LRU list from which it falls when it is not requested for T requests. One that is requested
 at rate r and admitted with probability a is found there with probability a(e^rT - 1) / (1 + a(e^rT - 1)), and T is such
-that the objects found there fill the cache (Che's approximation). Objects of like size and rate are summed up in one cell,
+that the objects found there fill the cache (Che's approximation), but at most a few intervals: with a tiny c the model
+would fill the cache some day, long after the rates have changed. Objects of like size and rate are summed up in one cell,
 half an octave wide each way, so that tuning costs as much as a few hundred objects.
 
 State: one line of the processor's cache per four objects, read and written by each request; the model's cells.
 Source: Berger, Sitaraman, Harchol-Balter, "AdaptSize: orchestrating the hot object memory cache in a content delivery
 network", NSDI 2017, section 4.
-Differs from the authors' program and libCacheSim: T is found by bisection and the hit ratio by the formula above, where
-they iterate 20 times and use a rational approximation; all candidates half an octave apart are tried, where they refine a
-coarse grid by golden section.
+Differs from libCacheSim: T is bounded, and found by bisection, where 20 iterations of a fixed point are done there; the
+hit ratio is by the formula above, not by a rational approximation of it (which is negative, and taken as 0, for a small
+probability of admission: that is what keeps its c from becoming tiny); all candidates half an octave apart are tried,
+where a coarse grid is refined there by golden section.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ FADE = 0.3
 """Weight of the past against the last interval."""
 FORGOTTEN = 0.1
 """Objects with fewer requests per interval than this are left out."""
+LONGEST_STAY = 3.0
+"""Greatest T, in intervals."""
 NEARLY_EQUAL = 1e-4
 """A smaller c must promise a hit ratio better by this share."""
 _RATE_CELLS = 64
@@ -187,13 +191,10 @@ def _tune(rule):
 
 @helper
 def _fill(cells, used, capacity, stay):
-    """Return T such that the objects expected in the cache fill it; `stay` is a T that does not overfill it."""
-    longer = stay
-    for _ in range(200):  # far fewer will do; rounding must not make it endless
-        if _sum(cells, used, longer, _CELL_SIZE) >= capacity:
-            break
-        stay = longer
-        longer *= 2.0
+    """Return T such that the objects expected in the cache fill it, or the greatest; `stay` is one that is not too long."""
+    if _sum(cells, used, LONGEST_STAY, _CELL_SIZE) <= capacity:
+        return LONGEST_STAY
+    longer = LONGEST_STAY
     for _ in range(25):
         middle = math.sqrt(stay * longer)
         if _sum(cells, used, middle, _CELL_SIZE) < capacity:

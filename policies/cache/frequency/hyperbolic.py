@@ -89,15 +89,15 @@ class Hyperbolic(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     state.record[state.slot_of[obj], _WORTH] += np.float64(weight(state.costs, now)) / size
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     slot = state.n_residents[0]
     state.n_residents[0] = slot + 1
     state.slot_of[obj] = slot
@@ -106,7 +106,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
     state.record[slot, _ENTERED] = now
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     last = state.n_residents[0] - 1
     lowest = np.inf
     slot = last

@@ -48,27 +48,27 @@ class LfuPerfect(Policy):
         return State(make_heap(setting.n_objects, setting.max_resident), np.zeros(setting.n_objects, np.int32))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     rescore(state.heap, slot, state.heap.rank[slot, SCORE] + 1, now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     if state.past[obj] == 0:
         enter_in_order(state.heap, obj, 1, now)
     else:
         enter(state.heap, obj, state.past[obj] + 1, now)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = leave(state.heap)
     victim = give_back(state.heap, slot)
     state.past[victim] = np.int32(state.heap.rank[slot, SCORE])

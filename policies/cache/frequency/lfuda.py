@@ -53,25 +53,25 @@ class Lfuda(Policy):
         return State(make_heap(setting.n_objects, most), np.empty(most, np.int64), np.zeros(1))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     state.count[slot] += 1
     rescore(state.heap, slot, state.age[0] + state.count[slot], now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.count[enter_in_order(state.heap, obj, state.age[0] + 1, now)] = 1
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = leave(state.heap)
     state.age[0] = state.heap.rank[slot, SCORE]
     return give_back(state.heap, slot)

@@ -70,11 +70,11 @@ class Lrfu(Policy):
         return State(make_heap(setting.n_objects, most), np.empty(most), np.full(1, self.fading))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     fading = state.fading[0]
     total = 1.0 + state.total[slot] * 2.0 ** (fading * (state.heap.rank[slot, TIME] - now))
@@ -82,15 +82,15 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
     rescore(state.heap, slot, fading * now + math.log2(total), now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.total[enter_in_order(state.heap, obj, state.fading[0] * now, now)] = 1.0
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     return give_back(state.heap, leave(state.heap))
 
 

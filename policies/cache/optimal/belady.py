@@ -53,15 +53,10 @@ class State(NamedTuple):
     n_useless: Any
 
 
-class BypassState(NamedTuple):
-    """As `State`, for the variant that may refuse the newcomer."""
+class BypassState(State):
+    """The same, for the variant that may refuse the newcomer."""
 
-    next_use: Any
-    resident: Any
-    awaited: Bitset
-    owner: Any
-    useless: Any
-    n_useless: Any
+    __slots__ = ()
 
 
 @policy(title="Belady", year=1966, source="https://doi.org/10.1147/sj.52.0078", next_use=True)
@@ -90,12 +85,12 @@ class Belady(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.resident[obj] != 0
 
 
 @helper
-def _await(state, obj, now):  # type: ignore[no-untyped-def]
+def _await(state, obj, now):
     position = state.next_use[now]
     if position < len(state.next_use):
         add(state.awaited, position)
@@ -105,23 +100,23 @@ def _await(state, obj, now):  # type: ignore[no-untyped-def]
         state.n_useless[0] += 1
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     _await(state, obj, now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.resident[obj] = 1
     _await(state, obj, now)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     if state.n_useless[0] > 0:
         return state.useless[state.n_useless[0] - 1]
     return state.owner[largest(state.awaited)]
 
 
 @helper
-def _remove(state):  # type: ignore[no-untyped-def]
+def _remove(state):
     if state.n_useless[0] > 0:
         state.n_useless[0] -= 1
         victim = state.useless[state.n_useless[0]]
@@ -133,11 +128,11 @@ def _remove(state):  # type: ignore[no-untyped-def]
     return victim
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     return _remove(state)
 
 
-def _evict_or_refuse(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict_or_refuse(state, obj, now, size):
     position = state.next_use[now]
     if position >= len(state.next_use) or (state.n_useless[0] == 0 and position > largest(state.awaited)):
         return obj

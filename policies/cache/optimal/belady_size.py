@@ -71,7 +71,9 @@ class BeladySize(Policy):
 
     def __post_init__(self) -> None:
         if self.samples < 0:
-            raise UsageError(f"belady_size: samples={self.samples} is negative; draw at least 1, or 0 for all residents")
+            raise UsageError(
+                f"belady_size: samples={self.samples} is negative; draw at least 1, or 0 for all residents"
+            )
 
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
@@ -88,15 +90,15 @@ class BeladySize(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.place[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     state.awaited[state.place[obj]] = state.next_use[now]
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     place = state.n[0]
     state.place[obj] = place
     state.members[place] = obj
@@ -105,7 +107,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _burden(state, place, now):  # type: ignore[no-untyped-def]
+def _burden(state, place, now):
     """Bytes times requests until the next use."""
     if state.awaited[place] >= len(state.next_use):
         return np.inf
@@ -113,7 +115,7 @@ def _burden(state, place, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _heaviest(state, now):  # type: ignore[no-untyped-def]
+def _heaviest(state, now):
     """Return the place of the sampled resident with the greatest burden."""
     samples = state.samples[0]
     exact = samples == 0
@@ -128,7 +130,7 @@ def _heaviest(state, now):  # type: ignore[no-untyped-def]
     return best
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     if state.next_use[now] >= len(state.next_use):
         return obj
     place = _heaviest(state, now)

@@ -98,7 +98,7 @@ def make_stages(setting: Setting, small: float, ghost: float, promoted_at: int) 
 
 
 @helper
-def count_hit(stages, obj):  # type: ignore[no-untyped-def]
+def count_hit(stages, obj):
     """Count a request of a resident, up to 3."""
     mark = stages.mark[obj]
     if mark & _MOST_COUNTED != _MOST_COUNTED:
@@ -106,7 +106,7 @@ def count_hit(stages, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def arrive(stages, obj):  # type: ignore[no-untyped-def]
+def arrive(stages, obj):
     """Look the missed object up in the ghost queue, and take it out of there, before anybody is evicted."""
     known = remembers(stages.ghost, obj)
     if known:
@@ -115,7 +115,7 @@ def arrive(stages, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def enter_small(stages, obj):  # type: ignore[no-untyped-def]
+def enter_small(stages, obj):
     """Put a newcomer into the small queue."""
     push(stages.small, obj)
     stages.mark[obj] = IN_SMALL
@@ -123,7 +123,7 @@ def enter_small(stages, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def enter_main(stages, obj):  # type: ignore[no-untyped-def]
+def enter_main(stages, obj):
     """Put a newcomer, or an object just taken from the small queue, into the main queue; it starts at 0 requests."""
     push(stages.main, obj)
     stages.mark[obj] = IN_MAIN
@@ -131,7 +131,7 @@ def enter_main(stages, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def evict_main(stages):  # type: ignore[no-untyped-def]
+def evict_main(stages):
     """Evict from the main queue, which must not be empty: who was requested pays one request for another round."""
     while True:
         obj = pop(stages.main)
@@ -145,7 +145,7 @@ def evict_main(stages):  # type: ignore[no-untyped-def]
 
 
 @helper
-def evict_small(stages):  # type: ignore[no-untyped-def]
+def evict_small(stages):
     """Take the oldest out of the small queue: return it if it leaves for the ghost queue, -1 if it was promoted."""
     obj = pop(stages.small)
     size = weight(stages.stored, obj)
@@ -159,12 +159,12 @@ def evict_small(stages):  # type: ignore[no-untyped-def]
 
 
 @helper
-def small_is_empty(stages):  # type: ignore[no-untyped-def]
-    """Has everybody left the small queue?"""
+def small_is_empty(stages):
+    """Tell whether nobody is in the small queue."""
     return length(stages.small) == 0
 
 
 @helper
-def main_is_empty(stages):  # type: ignore[no-untyped-def]
-    """Has everybody left the main queue?"""
+def main_is_empty(stages):
+    """Tell whether nobody is in the main queue."""
     return length(stages.main) == 0

@@ -68,7 +68,9 @@ class Clock(Policy):
         if not 1 <= self.bits <= 7:
             raise UsageError(f"clock: bits={self.bits} is not within 1 .. 7")
         if not 0 <= self.init < 2**self.bits:
-            raise UsageError(f"clock: init={self.init} is not within 0 .. {2**self.bits - 1}, what {self.bits} bits hold")
+            raise UsageError(
+                f"clock: init={self.init} is not within 0 .. {2**self.bits - 1}, what {self.bits} bits hold"
+            )
 
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
@@ -76,23 +78,23 @@ class Clock(Policy):
         return State(np.zeros(setting.n_objects, np.uint8), limits, make_ring(setting.max_resident))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.mark[obj] != _OUT
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     mark = state.mark[obj]
     if mark < state.limits[_HIGHEST]:
         state.mark[obj] = mark + 1
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.mark[obj] = state.limits[_INITIAL]
     push(state.queue, obj)
 
 
 @helper
-def _turn(state):  # type: ignore[no-untyped-def]
+def _turn(state):
     """Move the hand to the next object whose counter is 0, and return that object."""
     obj = front(state.queue)
     while state.mark[obj] > 1:
@@ -102,11 +104,11 @@ def _turn(state):  # type: ignore[no-untyped-def]
     return obj
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return _turn(state)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     victim = _turn(state)
     pop(state.queue)
     state.mark[victim] = _OUT

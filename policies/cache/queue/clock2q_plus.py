@@ -101,11 +101,11 @@ class Clock2QPlus(Policy):
         return State(stages, np.zeros(setting.n_objects, np.int64), np.array([0, 1]), window)
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.stages.mark[obj] != OUT
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     mark = state.stages.mark[obj]
     if mark == IN_MAIN:
         state.stages.mark[obj] = IN_MAIN + 1
@@ -113,12 +113,12 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
         state.stages.mark[obj] = IN_SMALL + 1
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     arrive(state.stages, obj)
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     held = state.stages.held
     if held[BOUND_FOR_MAIN] or (state.clock[_FILLING] and held[SMALL] >= held[SMALL_SHARE]):
         enter_main(state.stages, obj)
@@ -128,7 +128,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
         state.entered[obj] = state.clock[_ENTRIES]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     state.clock[_FILLING] = 0
     held = state.stages.held
     if held[MAIN] <= held[MAIN_SHARE]:

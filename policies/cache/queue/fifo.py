@@ -36,24 +36,24 @@ class Fifo(Policy):
         return State(np.zeros(setting.n_objects, np.uint8), make_ring(setting.max_resident))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.resident[obj] != 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     pass
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.resident[obj] = 1
     push(state.queue, obj)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return front(state.queue)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     victim = pop(state.queue)
     state.resident[victim] = 0
     return victim

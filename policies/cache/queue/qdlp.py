@@ -77,27 +77,27 @@ class QdLp(Policy):
         return State(make_stages(setting, self.small, self.ghost, promoted_at=1))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.stages.mark[obj] != OUT
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     count_hit(state.stages, obj)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     arrive(state.stages, obj)
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     if state.stages.held[BOUND_FOR_MAIN]:
         enter_main(state.stages, obj)
     else:
         enter_small(state.stages, obj)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     held = state.stages.held
     coming = size if held[BOUND_FOR_MAIN] else 0
     while held[MAIN] + coming <= held[MAIN_SHARE] or main_is_empty(state.stages):

@@ -7,11 +7,17 @@ CLOCK with counters up to 3.
 State: one byte per object, two circular queues, a ghost queue. A hit writes one byte, and none once three are counted.
 Source: Yang, Zhang, Qiu, Yue, Vigfusson, "FIFO queues are all you need for cache eviction", SOSP 2023, algorithm 1.
 
-Where the paper's text is silent, this file does what libCacheSim 0.3.5 (``S3FIFO``) does; request by request they agree:
+Where the paper's text is silent, this file does what libCacheSim 0.3.5 (``S3FIFO``) does; they agree request by request, on
+unit and on byte sizes:
 
-- The ghost is asked, and the object taken out of it, before anybody is evicted for it. So the object's own entry makes
-  room there for the victim's. (Asking at insertion instead can find the entry pushed out by that very victim.)
-- A ghost that leaves gives its place back; the queue holds as many others. (Counting insertions instead forgets earlier.)
+- A ghost that returns gives its place back: the ghost queue always holds as much as its budget allows. Counting insertions
+  instead (a ghost is forgotten after so many others, whoever returned meanwhile) forgets earlier, and is the whole
+  difference between libCacheSim and implementations that else follow the same rules: 0.2039 instead of 0.2042 misses on
+  Zipf(1.0), 10 M requests, 10 %. Least trace, with capacity 4 and ``small=0.5:ghost=0.5``: 1 2 3 4 5 6 2 1 5 6, where the
+  last request hits, and misses if insertions are counted.
+- The ghost is asked, and the object taken out of it, before anybody is evicted for it, so that its place is free for the
+  victim. Asked at insertion, the object may have been pushed out by that very victim. Least trace, with
+  ``small=0.5:ghost=0.75``: 1 2 3 4 5 6 7 1 6 7, where the last request hits, and misses if asked late.
 - The main queue gives way if it exceeds its share, or the small one is empty; otherwise the small one. Caffeine asks the
   reverse question, so they differ when both are exactly at their shares.
 - The small queue goes on promoting until somebody leaves for the ghost; a promoted object starts at 0 requests.
@@ -94,20 +100,20 @@ class S3Fifo(Policy):
         return State(make_stages(setting, self.small, self.ghost, self.promote), np.array([self.spill], np.uint8))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.stages.mark[obj] != OUT
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     count_hit(state.stages, obj)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     arrive(state.stages, obj)
     return size <= state.stages.held[SMALL_SHARE]
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     held = state.stages.held
     if held[BOUND_FOR_MAIN] or (state.filling[0] and held[SMALL] >= held[SMALL_SHARE]):
         enter_main(state.stages, obj)
@@ -115,7 +121,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
         enter_small(state.stages, obj)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     state.filling[0] = 0
     held = state.stages.held
     if held[MAIN] <= held[MAIN_SHARE]:

@@ -55,15 +55,15 @@ class Sieve(Policy):
         return State(np.zeros(setting.n_objects, np.uint8), np.empty(room, np.int32), np.zeros(2, np.uint32))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.mark[obj] != _OUT
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     state.mark[obj] = _VISITED
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     head = state.ends[_HEAD]
     if head == len(state.queue):
         head = _close_holes(state)
@@ -73,7 +73,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _close_holes(state):  # type: ignore[no-untyped-def]
+def _close_holes(state):
     """Move the living to the front, in order; the hand stays where it is among them."""
     to = 0
     hand = state.ends[_HAND]
@@ -88,7 +88,7 @@ def _close_holes(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _seek(state):  # type: ignore[no-untyped-def]
+def _seek(state):
     """Clear bits from the hand on, up to the next object whose bit is clear; return its place."""
     hand = state.ends[_HAND]
     head = state.ends[_HEAD]
@@ -103,13 +103,13 @@ def _seek(state):  # type: ignore[no-untyped-def]
         hand += 1
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     hand = _seek(state)
     state.ends[_HAND] = hand
     return state.queue[hand]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     hand = _seek(state)
     victim = state.queue[hand]
     state.queue[hand] = _HOLE

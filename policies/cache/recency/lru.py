@@ -33,25 +33,25 @@ class Lru(Policy):
         return State(make_shelf(setting.n_objects, setting.max_resident))
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.shelf.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     unlink(state.shelf, slot)
     push(state.shelf, 0, slot)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     push(state.shelf, 0, take(state.shelf, obj))
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.shelf.obj_of[bottom(state.shelf, 0)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = bottom(state.shelf, 0)
     unlink(state.shelf, slot)
     return give_back(state.shelf, slot)

@@ -75,12 +75,12 @@ class LruK(Policy):
         return State(make_heap(setting.n_objects, setting.max_resident), history, limits)
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
 @helper
-def _note(state, obj, now):  # type: ignore[no-untyped-def]
+def _note(state, obj, now):
     """Add a request to the object's history; return the time of the K-th last."""
     first = state.limits[_K] * obj
     last = first + state.limits[_K] - 1
@@ -90,11 +90,11 @@ def _note(state, obj, now):  # type: ignore[no-untyped-def]
     return state.history[last]
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     rescore(state.heap, state.heap.slot_of[obj], _note(state, obj, now), now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     first = state.limits[_K] * obj
     if now - state.history[first] > state.limits[_RETAINED]:
         for at in range(first, first + state.limits[_K]):
@@ -106,11 +106,11 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
         enter(state.heap, obj, score, now)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     return give_back(state.heap, leave(state.heap))
 
 

@@ -62,17 +62,17 @@ class Marker(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.place[obj] >= 0
 
 
 @helper
-def _put(state, obj, at):  # type: ignore[no-untyped-def]
+def _put(state, obj, at):
     state.residents[at] = obj
     state.place[obj] = at
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     at = state.place[obj]
     last = state.counts[_UNMARKED] - 1
     if at <= last:
@@ -81,12 +81,12 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
         state.counts[_UNMARKED] = last
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     _put(state, obj, state.counts[_RESIDENTS])
     state.counts[_RESIDENTS] += 1
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     residents = state.counts[_RESIDENTS]
     if state.counts[_UNMARKED] == 0:
         state.counts[_UNMARKED] = residents

@@ -105,24 +105,24 @@ class Mq(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.shelf.slot_of[obj] >= 0
 
 
 @helper
-def _n_queues(state):  # type: ignore[no-untyped-def]
+def _n_queues(state):
     return len(state.shelf.links) // 2 - len(state.shelf.obj_of)
 
 
 @helper
-def _enqueue(state, slot, queue):  # type: ignore[no-untyped-def]
+def _enqueue(state, slot, queue):
     push(state.shelf, queue, slot)
     state.queue[slot] = queue
     state.expires[slot] = state.clock[_NOW] + state.clock[_LIFETIME]
 
 
 @helper
-def _promote(state, slot, obj):  # type: ignore[no-untyped-def]
+def _promote(state, slot, obj):
     """Put `obj` where its count belongs, then let the time pass: the oldest of each queue may fall."""
     queues = _n_queues(state)
     queue = 0
@@ -139,14 +139,14 @@ def _promote(state, slot, obj):  # type: ignore[no-untyped-def]
             _enqueue(state, slot, queue - 1)
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     unlink(state.shelf, slot)
     state.requests[obj] += 1
     _promote(state, slot, obj)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     if remembers(state.qout, obj):
         forget(state.qout, obj)
         state.requests[obj] += 1
@@ -155,23 +155,23 @@ def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     _promote(state, take(state.shelf, obj), obj)
 
 
 @helper
-def _lowest(state):  # type: ignore[no-untyped-def]
+def _lowest(state):
     queue = 0
     while oldest(state.shelf, queue) < 0:
         queue += 1
     return bottom(state.shelf, queue)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.shelf.obj_of[_lowest(state)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = _lowest(state)
     unlink(state.shelf, slot)
     victim = give_back(state.shelf, slot)

@@ -53,22 +53,22 @@ class Random(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.place[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     pass
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     last = state.count[0]
     state.residents[last] = obj
     state.place[obj] = last
     state.count[0] = last + 1
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     at = random_below(state.rng, state.count[0])
     victim = state.residents[at]
     state.place[victim] = -1

@@ -9,10 +9,10 @@ segments); Huang et al., "An analysis of Facebook photo caching", SOSP 2013, sec
 ``slru:segments=4:protected=0.75`` here).
 
 Differs from libCacheSim 0.3.5 (S4LRU): there, while the cache fills, newcomers that find the lowest segment full enter the
-lowest segment that has room; `spill` does the same. With it, both agree request by request where 4 divides the capacity.
-Where it does not, libCacheSim's segments do not add up to the capacity, the lowest overflows, and a *hit* that overflows it
-further evicts an object. Least trace: capacity 5, requests 1 2 3 4 5 1 1 2 2 3: the second hit of 2 evicts there, and 3
-misses; here a hit never evicts, and 3 is found. libCacheSim refuses objects larger than the lowest segment; here they enter.
+lowest segment that has room; `spill` does the same. With it, both agree request by request on unit sizes where 4 divides the
+capacity. Where it does not, and on byte sizes, its segments do not add up to what they hold, and a *hit* that overflows the
+lowest segment evicts an object from a cache that is not over its capacity; here a hit never evicts. Least trace: capacity 5,
+requests 1 2 3 4 5 1 5: its hit of 1 evicts 5. It also refuses objects larger than the lowest segment; here they enter.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ class Slru(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.shelf.slot_of[obj] >= 0
 
 
 @helper
-def _move(state, slot, to):  # type: ignore[no-untyped-def]
+def _move(state, slot, to):
     """Put a resident at the newest end of a segment."""
     held = weight(state.stored, state.shelf.obj_of[slot])
     unlink(state.shelf, slot)
@@ -108,7 +108,7 @@ def _move(state, slot, to):  # type: ignore[no-untyped-def]
     state.segment[slot] = to
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     at = np.int64(state.segment[slot])
     if at + 1 == len(state.share):
@@ -123,7 +123,7 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
             at -= 1
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     to = 0
     if state.spill[0]:
         while to < len(state.share) and state.held[to] + size > state.share[to]:
@@ -137,7 +137,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _lowest(state):  # type: ignore[no-untyped-def]
+def _lowest(state):
     slot = oldest(state.shelf, 0)
     at = 0
     while slot < 0:
@@ -146,11 +146,11 @@ def _lowest(state):  # type: ignore[no-untyped-def]
     return slot
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.shelf.obj_of[_lowest(state)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = _lowest(state)
     unlink(state.shelf, slot)
     victim = give_back(state.shelf, slot)

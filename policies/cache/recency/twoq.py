@@ -91,18 +91,18 @@ class TwoQ(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.shelf.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     if state.queue[slot] == _AM:
         unlink(state.shelf, slot)
         push(state.shelf, _AM, slot)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     state.a1in[_BOUND_FOR] = _A1IN
     if remembers(state.a1out, obj):
         forget(state.a1out, obj)
@@ -110,7 +110,7 @@ def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     slot = take(state.shelf, obj)
     to = state.a1in[_BOUND_FOR]
     state.queue[slot] = to
@@ -120,16 +120,16 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _giving_way(state):  # type: ignore[no-untyped-def]
+def _giving_way(state):
     """Return the queue that makes room: A1in while it exceeds its share, or when Am is empty."""
     return _A1IN if state.a1in[_HELD] > state.a1in[_KIN] or oldest(state.shelf, _AM) < 0 else _AM
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.shelf.obj_of[bottom(state.shelf, _giving_way(state))]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     queue = _giving_way(state)
     slot = bottom(state.shelf, queue)
     unlink(state.shelf, slot)

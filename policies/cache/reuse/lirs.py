@@ -161,6 +161,7 @@ def _promote(state, obj, size):  # type: ignore[no-untyped-def]
     """Put `obj` on top of the stack as LIR; the oldest LIR blocks make room for it."""
     state.place[obj] = _LIR
     append(state.stack, state.height, obj)
+    _prune(state)
     state.scalars[_LIR_BYTES] += size
     while state.scalars[_LIR_BYTES] > state.scalars[_LIR_LIMIT]:
         _demote(state)
@@ -169,7 +170,6 @@ def _promote(state, obj, size):  # type: ignore[no-untyped-def]
 @helper
 def _demote(state):  # type: ignore[no-untyped-def]
     """Move the oldest LIR block from the bottom of the stack to the newest end of the queue."""
-    _prune(state)
     bottom = state.stack.slots[state.stack.ends[TAIL]]
     state.height[bottom] = -1
     state.scalars[_LIR_BYTES] -= weight(state.stored, bottom)

@@ -67,17 +67,17 @@ class Gds(Policy):
         return State(heap, np.zeros(1), setting.costs if self.weigh_costs else None, setting.stored)
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     score = state.age[0] + worth(state.costs, weight(state.stored, obj), now)
     rescore(state.heap, slot, max(score, state.heap.rank[slot, SCORE]), now)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     score = state.age[0] + worth(state.costs, weight(state.stored, obj), now)
     if state.stored is None and state.costs is None:
         enter_in_order(state.heap, obj, score, now)
@@ -85,11 +85,11 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
         enter(state.heap, obj, score, now)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     slot = leave(state.heap)
     state.age[0] = state.heap.rank[slot, SCORE]
     return give_back(state.heap, slot)

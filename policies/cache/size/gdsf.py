@@ -54,9 +54,7 @@ class State(NamedTuple):
     stored: Any
 
 
-@policy(
-    title="GDSF", year=1998, source="https://www.hpl.hp.com/techreports/98/HPL-98-69R1.html", cost=True
-)
+@policy(title="GDSF", year=1998, source="https://www.hpl.hp.com/techreports/98/HPL-98-69R1.html", cost=True)
 @dataclass(frozen=True)
 class Gdsf(Policy):
     """Greedy-dual with size, frequency, and cost where the trace has it.
@@ -83,34 +81,34 @@ class Gdsf(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.heap.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     state.count[slot] += 1
     score = state.age[0] + state.count[slot] * worth(state.costs, weight(state.stored, obj), now)
     rescore(state.heap, slot, max(score, state.heap.rank[slot, SCORE]), now)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     state.entry[0] = state.age[0] + worth(state.costs, size, now)
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     if state.stored is None and state.costs is None:
         state.count[enter_in_order(state.heap, obj, state.entry[0], now)] = 1
     else:
         state.count[enter(state.heap, obj, state.entry[0], now)] = 1
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.heap.obj_of[lowest(state.heap)]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     if state.heap.rank[lowest(state.heap), SCORE] > state.entry[0]:
         state.age[0] = state.entry[0]
         return obj

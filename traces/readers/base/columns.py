@@ -59,27 +59,34 @@ def assign(path: Path, columns: Sequence[str], options: Mapping[str, Any]) -> di
         No column is the key.
     """
     names = [name.strip().lower() for name in columns]
-    found = {}
-    for role, usual in ROLES.items():
-        wanted = options.get(role)
-        if wanted is None:
-            position = next((names.index(name) for name in usual.split() if name in names), None)
-        elif str(wanted).lower() == "none":
-            position = None
-        elif str(wanted).isdecimal():
-            position = int(wanted) - 1
-            if not 0 <= position < len(names):
-                raise UsageError(f"{path}: {role}={wanted}, but columns are numbered 1 to {len(names)}")
-        elif str(wanted).lower() in names:
-            position = names.index(str(wanted).lower())
-        else:
-            raise UnknownNameError("column", str(wanted), columns, f"Columns of {path}: {', '.join(columns)}.")
-        if position is not None:
+    found: dict[str, int] = {}
+    for role in ROLES:
+        wanted = str(options.get(role, "none"))
+        if wanted.lower() != "none":
+            position = _position(path, role, wanted, names)
+            if position in found.values():
+                raise UsageError(f"{path}: column {wanted} cannot be both {role} and something else")
             found[role] = position
+    for role, usual in ROLES.items():
+        if role not in options:
+            free = (names.index(name) for name in usual.split() if name in names)
+            position = next((place for place in free if place not in found.values()), -1)
+            if position >= 0:
+                found[role] = position
     if "key" not in found:
         shown = f"(columns: {', '.join(columns)})" if any(names) else "(it has no column names)"
         raise FormatError(path, f"no column names the object {shown}", hint="Say which: key=NAME or key=NUMBER.")
     return found
+
+
+def _position(path: Path, role: str, wanted: str, names: Sequence[str]) -> int:
+    if wanted.lower() in names:
+        return names.index(wanted.lower())
+    if not wanted.isdecimal():
+        raise UnknownNameError("column", wanted, names, f"Columns of {path}: {', '.join(names)}.")
+    if not 1 <= int(wanted) <= len(names):
+        raise UsageError(f"{path}: {role}={wanted}, but columns are numbered 1 to {len(names)}")
+    return int(wanted) - 1
 
 
 def time_scale(name: str, options: Mapping[str, Any]) -> float:

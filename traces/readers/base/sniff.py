@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ...errors import FormatError
 from .registry import FORMATS, FormatSpec
-from .source import Source
+from .source import Source, text_lines
 
 __all__ = ["CERTAIN", "LIKELY", "POSSIBLE", "Head", "detect"]
 
@@ -41,7 +41,7 @@ class Head:
     @cached_property
     def lines(self) -> list[str]:
         """The first lines that are not blank, whole ones if there are any; none if the file is not text."""
-        lines = self.text.splitlines()
+        lines = text_lines(self.text)
         if len(lines) > 1 and not self.text.endswith("\n"):
             lines = lines[:-1]
         return [line for line in lines if line.strip()][:_LINES]

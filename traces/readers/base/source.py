@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import lzma
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from ...errors import FormatError
 
-__all__ = ["BLOCK_BYTES", "HEAD_BYTES", "Source"]
+__all__ = ["BLOCK_BYTES", "HEAD_BYTES", "OVERRIDE", "Source", "text_lines"]
 
 HEAD_BYTES = 1 << 18
 """How much of a file is looked at to recognise its format."""
@@ -89,7 +90,7 @@ class Source:
 
     def sampled_lines(self) -> list[str]:
         """Return whole lines of text from the start and, of a long uncompressed file, from four later places."""
-        start = self.head[:SAMPLE_BYTES].decode("utf-8-sig", "replace").splitlines()
+        start = text_lines(self.head[:SAMPLE_BYTES].decode("utf-8-sig", "replace"))
         if len(self.head) <= SAMPLE_BYTES:
             return start
         lines = start[:-1]
@@ -98,7 +99,7 @@ class Source:
                 size = file.seek(0, 2)
                 for quarter in (1, 2, 3, 4):
                     file.seek(size * quarter // 4 - SAMPLE_BYTES)
-                    lines += file.read(SAMPLE_BYTES).decode("utf-8", "replace").splitlines()[1:-1]
+                    lines += text_lines(file.read(SAMPLE_BYTES).decode("utf-8", "replace"))[1:-1]
         return lines
 
     def chunks(self, n_bytes: int, skip: int = 0) -> Iterator[bytes]:
@@ -133,6 +134,12 @@ class Source:
 
 OVERRIDE = "If it is another kind of trace, name its format: format:path (see: evictlab trace formats)."
 """The hint of every error that may come from a wrong guess of the format."""
+
+
+def text_lines(text: str) -> list[str]:
+    """Split at line ends of any system, but not at what else Unicode calls a line end."""
+    lines = re.split(r"\r\n|\n|\r", text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def read_exactly(stream: Any, n_bytes: int, path: Path) -> bytes:

@@ -93,6 +93,7 @@ class TextReader(Reader):
         return None
 
     def _typed(self, block: bytes | memoryview, signed: bool) -> Columns | None:
+        """As `_parse`, with keys taken for signed or unsigned numbers."""
         import pyarrow as pa
         from pyarrow import csv
 
@@ -139,7 +140,10 @@ class TextReader(Reader):
             bad[-1] = False
             self.drop(TORN, 1, [_example(first_line + len(lines) - 1, lines[-1])])
         kept = lines.filter(pa.array(good))
-        columns = self._parse(memoryview(kept.buffers()[2])) if len(kept) else None
+        columns = None
+        if len(kept):
+            end = int(np.frombuffer(kept.buffers()[1], np.int32, len(kept) + 1)[-1])
+            columns = self._parse(memoryview(kept.buffers()[2])[:end])
         if columns is None:
             columns = self._captured(kept)
             in_range = self._in_range(columns)
