@@ -113,7 +113,7 @@ def rescore(heap, slot, score, now):
 @helper
 def lowest(heap):
     """Return the slot of the lowest member (there must be one); it stays."""
-    return front(heap.newcomers) if _lowest_is_newcomer(heap) else heap.slot[0]
+    return np.int64(front(heap.newcomers)) if _lowest_is_newcomer(heap) else np.int64(heap.slot[0])
 
 
 @helper
@@ -170,7 +170,7 @@ def _lowest_is_newcomer(heap):
             if heap.ends[_PLACES] == 0 or _before(heap.rank, slot, heap.key, 0):
                 return True
         n = heap.ends[_PLACES]
-        if heap.ends[_HOLE] == 1:
+        if heap.ends[_HOLE] == 1:  # fill the top from the bottom; where only the top was left, nothing is
             heap.ends[_HOLE] = 0
             heap.ends[_PLACES] = n - 1
             _sink(heap, np.int64(heap.slot[n - 1]), n - 1)

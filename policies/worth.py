@@ -1,4 +1,4 @@
-"""What it is worth to have an object, per byte: the origin seconds of a miss over the bytes charged."""
+"""What it is worth to have an object, per byte: requests times the origin seconds of a miss, over the bytes charged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ __all__ = ["worth"]
 
 
 @helper
-def worth(costs, n_bytes, now):
-    """Seconds that a miss of request `now` takes at the origin, over `n_bytes`; a miss costs 1 where `costs` is None."""
+def worth(n_requests, costs, now, n_bytes):
+    """Return `n_requests` times the cost of a miss of request `now` over `n_bytes`; a miss costs 1 where `costs` is None.
+
+    One division at the end: equal ratios are equal numbers, so that ties are ties.
+    """
     if costs is None:
-        return 1.0 / n_bytes
-    return costs[now] / n_bytes
+        return n_requests / n_bytes
+    return n_requests * costs[now] / n_bytes

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
-from ..traces.jit import OPTIONS, kernel
+from ..policies.contract import helper
+from ..traces.jit import kernel
 
 __all__ = ["Occupancy", "make_occupancy", "pack"]
 
@@ -46,16 +46,13 @@ def make_occupancy(moments: int) -> Occupancy:
     )
 
 
-_helper = register_jitable(**OPTIONS)
-
-
-@_helper
+@helper
 def _add(top, added, node, amount):  # type: ignore[no-untyped-def]
     top[node] += amount
     added[node] += amount
 
 
-@_helper
+@helper
 def _hand_down(top, added, leaf):  # type: ignore[no-untyped-def]
     """Make a leaf, and the nodes beside its path, stand for themselves."""
     shift = 0
@@ -70,7 +67,7 @@ def _hand_down(top, added, leaf):  # type: ignore[no-untyped-def]
         shift -= 1
 
 
-@_helper
+@helper
 def _look_up(top, added, leaf):  # type: ignore[no-untyped-def]
     """Renew the nodes above a leaf."""
     node = leaf >> 1
@@ -79,7 +76,7 @@ def _look_up(top, added, leaf):  # type: ignore[no-untyped-def]
         node >>= 1
 
 
-@_helper
+@helper
 def _highest(part, begin, end):  # type: ignore[no-untyped-def]
     highest = part[begin]
     for moment in range(begin + 1, end):
@@ -87,7 +84,7 @@ def _highest(part, begin, end):  # type: ignore[no-untyped-def]
     return highest
 
 
-@_helper
+@helper
 def _raise(part, top, added, leaves, begin, end, amount):  # type: ignore[no-untyped-def]
     """Raise moments of one block."""
     for moment in range(begin, end):
@@ -98,7 +95,7 @@ def _raise(part, top, added, leaves, begin, end, amount):  # type: ignore[no-unt
     _look_up(top, added, leaf)
 
 
-@_helper
+@helper
 def _take(part, top, added, begin, end, amount, capacity):  # type: ignore[no-untyped-def]
     """Raise begin .. end-1 by `amount` if that stays within the capacity; return whether it did."""
     leaves = len(top) // 2
@@ -137,7 +134,7 @@ def _take(part, top, added, begin, end, amount, capacity):  # type: ignore[no-un
     return True
 
 
-@kernel()
+@kernel(_nrt=False)
 def pack(occupancy: Any, begins: Any, ends: Any, amounts: Any, order: Any, capacity: Any, taken: Any) -> None:
     """Take each interval, in the given order, that fits beside those already taken.
 

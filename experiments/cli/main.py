@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from .curve import curve
 from .guard import Command
 from .policies import policies
 from .replay import replay
@@ -25,6 +26,8 @@ EPILOG = (
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version
+
         typer.echo(f"evictlab {version('evictlab')}")
         raise typer.Exit
 
@@ -42,7 +45,7 @@ def _root(
     """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
 
 
-for command in (replay, policies, sweep, report):
+for command in (replay, curve, policies, sweep, report):
     app.command(cls=Command)(command)
 for name, trace_command in trace_commands.items():
     trace_app.command(name, cls=Command)(trace_command)
@@ -51,6 +54,7 @@ app.add_typer(trace_app)
 
 def main() -> None:
     """Run the command line of this process."""
+    gc.set_threshold(500_000)  # a seventh of the start was looking for garbage among freshly imported modules
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a sign shows ?
     app(prog_name="evictlab")

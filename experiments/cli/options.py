@@ -32,6 +32,7 @@ __all__ = [
     "Split",
     "Threads",
     "To",
+    "check_files",
     "listed",
     "must_end_in",
     "reader_options",
@@ -176,6 +177,19 @@ def reader_options(given: list[str] | None) -> dict[str, str]:
             raise UsageError(f"--reader {text!r} is not of the form NAME=VALUE, as in key=url")
         options[name.strip()] = value.strip()
     return options
+
+
+def check_files(output: Path | None, plot: Path | None) -> None:
+    """Refuse files of results and pictures that could not be written, before work begins.
+
+    Raises
+    ------
+    UsageError
+    """
+    must_end_in(output, TABLES, "--output")
+    must_end_in(plot, PICTURES, "--plot")
+    if output is not None and plot is not None and plot.with_suffix(".csv") == output:
+        raise UsageError(f"--plot {plot} writes its data to {output} too; choose another name for one of them")
 
 
 def must_end_in(path: Path | None, suffixes: tuple[str, ...], option: str) -> None:

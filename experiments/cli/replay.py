@@ -102,7 +102,9 @@ def replay(
     from ..sources import open_sources
     from .notes import facts, say_notes
 
-    _check_files(output, plot, resume)
+    of.check_files(output, plot)
+    if resume and output is None:
+        raise UsageError("--resume needs --output: finished rows are kept beside that file")
     selection = of.selection_of(limit, start, stop, split, sample, seed)
     options = of.reader_options(reader)
     opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **options)
@@ -184,16 +186,6 @@ def _seeds(text: str) -> list[int]:
     from ..sweep import parse_seeds
 
     return parse_seeds(text)
-
-
-def _check_files(output: Path | None, plot: Path | None, resume: bool) -> None:
-    """Refuse files that could not be written, before work begins."""
-    of.must_end_in(output, of.TABLES, "--output")
-    of.must_end_in(plot, of.PICTURES, "--plot")
-    if resume and output is None:
-        raise UsageError("--resume needs --output: finished rows are kept beside that file")
-    if output is not None and plot is not None and plot.with_suffix(".csv") == output:
-        raise UsageError(f"--plot {plot} writes its data to {output} too; choose another name for one of them")
 
 
 def _check_metric(metric: of.Metric, runs: Sequence[Run]) -> None:

@@ -82,19 +82,19 @@ def curve(
     """
     policy = parse_policy(policy)
     wanted, ignore_sizes = _wanted(trace, sizes, ignore_sizes)
-    method, rate, max_objects = _how(policy, sample, method)
+    how, rate, max_objects = _how(policy, sample, method)
     common: dict[str, Any] = {"warmup": warmup, "ignore_sizes": ignore_sizes}
-    if method == "miniature":
+    if how == "miniature":
         return miniature_curve(trace, policy, rate, sizes=wanted, seed=seed, threads=threads, **common)
-    if method == "exact":
+    if how == "exact":
         found = lru_curve(trace, sizes=wanted or (), **common)
     else:
-        ask: Any = "objects" if method == "shards-adj" else "requests"
+        ask: Any = "objects" if how == "shards-adj" else "requests"
         found = shards_curve(trace, rate, max_objects=max_objects, ask=ask, seed=seed, **common)
     if wanted is None:
         return found
     found = found.only(wanted)
-    if method == "exact" and found.unit == "bytes":
+    if how == "exact" and found.unit == "bytes":
         found = _without_the_too_large(found, trace)
     return found
 
@@ -137,7 +137,9 @@ def _wanted(
     numbers = [size for size in sizes if isinstance(size, (int, np.integer))]
     words = [capacity_of(size, trace, ignore_sizes=ignore_sizes) for size in sizes if isinstance(size, (str, Size))]
     if len(numbers) + len(words) != len(sizes):
-        raise UsageError(f"a capacity is a whole number or a size with its unit ('1GiB', '5000obj', '10%'), not as in {sizes!r}")
+        raise UsageError(
+            f"capacities are whole numbers or sizes with a unit ('1GiB', '5000obj', '10%'), unlike {sizes!r}"
+        )
     n_bytes = {capacity.byte_sizes for capacity in words} or {trace.sizes is not None and not ignore_sizes}
     if len(n_bytes) == 2:
         raise UsageError("a curve is in objects or in bytes: give all sizes in one of them")

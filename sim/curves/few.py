@@ -70,7 +70,7 @@ def empty_heap(most: int) -> Heap:
 
 
 @helper
-def up_to(stack, obj):  # type: ignore[no-untyped-def]
+def up_to(stack: Any, obj: Any) -> Any:
     """Weight from the bottom of the stack up to and with an object."""
     at = np.int64(stack.place_of[obj])
     total = np.int64(0)
@@ -81,7 +81,7 @@ def up_to(stack, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _add(stack, place, change):  # type: ignore[no-untyped-def]
+def _add(stack: Any, place: Any, change: Any) -> None:
     at = np.int64(place)
     while at < len(stack.tree):
         stack.tree[at] += change
@@ -89,7 +89,7 @@ def _add(stack, place, change):  # type: ignore[no-untyped-def]
 
 
 @helper
-def put(stack, obj, weight):  # type: ignore[no-untyped-def]
+def put(stack: Any, obj: Any, weight: Any) -> None:
     """Put an object that is not there on top; there must be room for it among the `most`."""
     if stack.top[0] + 1 == len(stack.tree):
         _move_together(stack)
@@ -102,7 +102,7 @@ def put(stack, obj, weight):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_off(stack, obj):  # type: ignore[no-untyped-def]
+def take_off(stack: Any, obj: Any) -> Any:
     """Take an object off the stack and return its weight."""
     place, weight = stack.place_of[obj], stack.weight_of[obj]
     _add(stack, place, -weight)
@@ -112,7 +112,7 @@ def take_off(stack, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _move_together(stack):  # type: ignore[no-untyped-def]
+def _move_together(stack: Any) -> None:
     """Close the gaps between objects."""
     for place in range(len(stack.tree)):
         stack.tree[place] = 0
@@ -129,7 +129,7 @@ def _move_together(stack):  # type: ignore[no-untyped-def]
 
 
 @helper
-def weigh_in(heap, n, hashed, obj):  # type: ignore[no-untyped-def]
+def weigh_in(heap: Any, n: Any, hashed: Any, obj: Any) -> None:
     """Put an object on the heap of `n`."""
     at = n
     while at > 0 and heap.hashes[(at - 1) >> 1] < hashed:
@@ -142,7 +142,7 @@ def weigh_in(heap, n, hashed, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def largest_out(heap, n):  # type: ignore[no-untyped-def]
+def largest_out(heap: Any, n: Any) -> Any:
     """Take the object with the largest hash off the heap and return it; `n` are left."""
     out = heap.objs[0]
     hashed, obj = heap.hashes[n], heap.objs[n]  # the last one looks for a new place, from the top

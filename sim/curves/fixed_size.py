@@ -14,16 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...policies import contract, random
-from ...policies.contract import weight
-from ...policies.random import mix64
+from ...policies import contract
 from ...traces.errors import UsageError
 from ...traces.jit import kernel
 from . import few as _few
 from . import grid as _grid
+from . import sampling as _sampling
 from .few import empty_heap, empty_stack, largest_out, put, take_off, up_to, weigh_in
 from .grid import Grid, place
-from .sampling import salt_of
+from .sampling import salt_of, spread_hash
 
 __all__ = ["FixedSize", "fixed_size_histogram"]
 
@@ -105,7 +104,7 @@ def fixed_size_histogram(
     )
 
 
-@kernel(made_of=[contract, random, _grid, _few], error_model="numpy", _nrt=False)
+@kernel(made_of=[contract, _few, _grid, _sampling], error_model="numpy", _nrt=False)
 def _follow(
     ids: Any,
     sizes: Any,
@@ -126,10 +125,10 @@ def _follow(
     largest = grid.capacities[len(grid.capacities) - 1]
     for i in range(len(ids)):
         obj = ids[i]
-        hashed = mix64(np.uint64(obj) ^ salt)
+        hashed = spread_hash(obj, salt)
         if hashed > limit:
             continue
-        size = weight(sizes, i)
+        size = 1 if sizes is None else sizes[i]
         counted = i >= start
         if counted:
             counts[_LOOKED_AT] += 1

@@ -56,7 +56,7 @@ def grid_up_to(largest: int, also: Iterable[int] = ()) -> Grid:
 
 
 @helper
-def place(grid, amount):  # type: ignore[no-untyped-def]
+def place(grid: Any, amount: Any) -> Any:
     """Index of the least capacity that is `amount` or more; `amount` is an int64 from 1 to the grid's largest."""
     part = (np.float64(amount).view(np.int64) >> _DROPPED) - _ZERO
     rank = grid.first[part]

@@ -61,7 +61,8 @@ class Holes(NamedTuple):
 
 def no_holes(n: int) -> Holes:
     """Return room for holes among `n` positions, none of them marked."""
-    counts, shift = [], 9
+    counts: list[int] = []
+    shift = 9
     while len(counts) < _FOURS or n >> shift > 0:
         shift += 2 if len(counts) < _FOURS else 1
         counts.append((n >> shift) + 1)
@@ -71,7 +72,7 @@ def no_holes(n: int) -> Holes:
 
 
 @helper
-def _ones(x):  # type: ignore[no-untyped-def]
+def _ones(x: Any) -> Any:
     """Number of set bits; in this form LLVM recognises the processor's instruction for it."""
     x = x - ((x >> _ONE) & _M1)
     x = (x & _M2) + ((x >> _2) & _M2)
@@ -79,7 +80,7 @@ def _ones(x):  # type: ignore[no-untyped-def]
 
 
 @helper
-def mark_and_count_before(holes, position):  # type: ignore[no-untyped-def]
+def mark_and_count_before(holes: Any, position: Any) -> Any:
     """Make `position` a hole (it must be none yet) and return how many there are before it, as int64."""
     at = np.uint64(position)
     word = at >> _6
@@ -113,13 +114,13 @@ def mark_and_count_before(holes, position):  # type: ignore[no-untyped-def]
 
 
 @helper
-def mark(holes, position):  # type: ignore[no-untyped-def]
+def mark(holes: Any, position: Any) -> None:
     """Make `position` a hole; it must be none yet."""
     mark_and_count_before(holes, position)
 
 
 @helper
-def count_before(holes, position):  # type: ignore[no-untyped-def]
+def count_before(holes: Any, position: Any) -> Any:
     """Return how many holes there are before `position`, as int64."""
     at = np.uint64(position)
     word = at >> _6

@@ -110,7 +110,8 @@ def miniature_curve(
         found = np.stack(list(pool.map(counts, capacities.tolist())))
     misses, missed_bytes = found[:, at.REQUESTS] - found[:, at.HITS], found[:, at.BYTES] - found[:, at.HIT_BYTES]
     requests = len(trace) - begin
-    bytewise, notes = None, ()
+    bytewise: npt.NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
     if n_bytes:
         assert trace.sizes is not None
         bytewise = np.clip(missed_bytes / (rate * float(trace.sizes[begin:].sum())), 0, 1)

@@ -123,10 +123,10 @@ class Curve:
         return replace(self, capacities=wanted, miss_ratio=self.at(wanted), byte_miss_ratio=bytewise, below=np.nan)
 
     def points(self, n: int = 100) -> Curve:
-        """A curve of about `n` points for the eye: half of them evenly over the (logarithmic) capacities, half evenly
-        over the drop in misses, so that flat stretches stay short and cliffs stay steep.
+        """A curve of at most `n` points, for the eye.
 
-        Every point is one of this curve's; first and last are kept.
+        Half of them lie evenly over the logarithm of the capacities, half evenly over the drop in misses, so that flat
+        stretches stay short and cliffs steep. Every point is one of this curve's; first and last are kept.
 
         Raises
         ------
@@ -144,7 +144,9 @@ class Curve:
             chosen += np.searchsorted(scale, np.linspace(scale[0], scale[-1], count)).clip(0, len(self) - 1).tolist()
         keep = np.unique(chosen)
         bytewise = None if self.byte_miss_ratio is None else self.byte_miss_ratio[keep]
-        return replace(self, capacities=self.capacities[keep], miss_ratio=self.miss_ratio[keep], byte_miss_ratio=bytewise)
+        return replace(
+            self, capacities=self.capacities[keep], miss_ratio=self.miss_ratio[keep], byte_miss_ratio=bytewise
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """One row per capacity, with the column names of `evictlab.sim.Result`, and `method` and `rate`."""

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...policies import contract, random
-from ...policies.random import mix64
+from ...policies import contract
+from ...policies.contract import helper
 from ...traces.errors import UsageError
 from ...traces.jit import kernel
 
-__all__ = ["Watched", "check_rate", "empty_sample", "salt_of", "sampled_objects", "spread", "watch"]
+__all__ = ["Watched", "check_rate", "empty_sample", "salt_of", "sampled_objects", "spread", "spread_hash", "watch"]
 
 _HASHES = 1 << 64
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def check_rate(rate: float) -> float:
@@ -34,8 +35,19 @@ def check_rate(rate: float) -> float:
     return float(rate)
 
 
+@helper
+def spread_hash(obj: Any, salt: Any) -> Any:
+    """Hash of an object number, uint64: steps of the golden ratio around the circle of 2^64, from the salt on.
+
+    Knuth's multiplicative hash (The Art of Computer Programming 3, section 6.4). Of all such sequences it covers the
+    circle most evenly: any stretch of numbers has its share in any sample, give or take an object or two. Numbers follow
+    first appearance, so that a sample is balanced over the trace. A uniform salt gives each object the same probability.
+    """
+    return np.uint64(obj) * _GOLDEN + salt
+
+
 def salt_of(seed: int) -> np.uint64:
-    """Return the number that is hashed together with object numbers."""
+    """Return the number that is hashed together with object numbers, uniform over all uint64."""
     return np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]  # type: ignore[no-any-return]
 
 
@@ -75,11 +87,11 @@ def empty_sample(rate: float, n_objects: int) -> UsageError:
     return UsageError(f"a sample of {rate:g} of {n_objects:,} objects holds none; take a rate of {enough:.2g} or more")
 
 
-@kernel(made_of=[contract, random], error_model="numpy")
+@kernel(made_of=[contract], error_model="numpy")
 def _choose(salt: Any, highest: Any, chosen: Any) -> Any:
     count = 0
     for obj in range(len(chosen)):
-        chosen[obj] = mix64(np.uint64(obj) ^ salt) <= highest
+        chosen[obj] = spread_hash(obj, salt) <= highest
         count += chosen[obj]
     return count
 
@@ -132,9 +144,7 @@ class Watched(NamedTuple):
     now: npt.NDArray[np.int64]
 
 
-def watch(
-    ids: npt.NDArray[np.int32], n_objects: int, rate: float, seed: int, asked: npt.NDArray[np.int64]
-) -> Watched:
+def watch(ids: npt.NDArray[np.int32], n_objects: int, rate: float, seed: int, asked: npt.NDArray[np.int64]) -> Watched:
     """Follow the requests for sampled objects, and note for some requests, to any object, where these stood.
 
     Parameters
@@ -162,7 +172,7 @@ def watch(
     return Watched(positions[:count].copy(), prev_use[:count].copy(), since, now)
 
 
-@kernel(made_of=[contract, random], error_model="numpy", _nrt=False)
+@kernel(made_of=[contract], error_model="numpy", _nrt=False)
 def _watch(
     ids: Any,
     salt: Any,
@@ -184,7 +194,7 @@ def _watch(
         stop = asked[j] if j < len(asked) else len(ids)
         for k in range(i, stop):
             obj = ids[k]
-            if mix64(np.uint64(obj) ^ salt) <= highest:
+            if spread_hash(obj, salt) <= highest:
                 positions[length] = k
                 prev_use[length] = max(np.int64(stood[obj]) - 2, -1)
                 length += 1

@@ -75,7 +75,7 @@ def shards_curve(
         An impossible rate or number, both or neither, or a sample without any object.
     """
     if (rate is None) == (max_objects is None):
-        raise UsageError("a sample is of a rate (0.01) or of a fixed number of objects (max_objects=8192): give one of them")
+        raise UsageError("a sample is of a rate (0.01) or of a fixed number of objects (max_objects=8192): give one")
     if ask not in ("requests", "objects"):
         raise UsageError(f"distances can be asked of 'requests' or of 'objects', not of {ask!r}")
     begin = warmup_end(warmup, trace)
@@ -100,7 +100,7 @@ def shards_curve(
         rate=last_rate,
         seed=seed,
         warmup=str(warmup),
-        notes=("objects larger than the cache weigh on it here, while a replay lets them pass by",) if sizes is not None else (),
+        notes=() if sizes is None else ("objects larger than the cache weigh on it here, while a replay lets them by",),
     )
 
 

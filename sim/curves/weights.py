@@ -63,7 +63,7 @@ def _weights(sizes: npt.NDArray[np.int64]) -> Weights:
 
 
 @helper
-def _bytes_before(weights, position, removed):  # type: ignore[no-untyped-def]
+def _bytes_before(weights: Any, position: Any, removed: Any) -> Any:
     """Sum of the sizes before `position` that are still in place; `removed` bytes of `position` itself are taken out."""
     node = np.uint64(position) >> _3
     gone = np.int64(weights.gone[node])

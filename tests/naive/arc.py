@@ -41,12 +41,12 @@ class Naive:
             while self.full(size):
                 while self.b1 and self.bytes(self.t1, self.b1) + size > self.c:
                     self.b1.pop(0)
-                while self.b2 and self.bytes(self.t1, self.t2, self.b1, self.b2) + size > 2 * self.c:
-                    self.b2.pop(0)
-                if self.bytes(self.t1) + size > self.c:
+                if self.bytes(self.t1) + size > self.c:  # |T1| = c: its oldest goes and leaves no ghost
                     self.t1.pop(0)
                 else:
                     self.replace(False)
+                while self.b2 and self.bytes(self.t1, self.t2, self.b1, self.b2) + size > 2 * self.c:
+                    self.b2.pop(0)
             self.t1.append(obj)
             self.size[obj] = size
             return

@@ -18,7 +18,7 @@ class Naive:
             self.size[obj], self.count[obj], self.priority[obj] = size, 0, (0.0, now)
         self.count[obj] += 1
         cost = 1.0 if self.costs is None else self.costs[now]
-        fresh = self.clock + self.count[obj] * (cost / self.size[obj])
+        fresh = self.clock + self.count[obj] * cost / self.size[obj]
         self.priority[obj] = (max(fresh, self.priority[obj][0]), now)
         while sum(self.size.values()) > self.capacity:
             victim = min(self.size, key=lambda o: self.priority[o])

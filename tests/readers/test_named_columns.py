@@ -36,6 +36,7 @@ def test_csv_delimiters(tmp_path, read, delimiter):
     file = write(tmp_path / "t.csv", "url,bytes\n/a,5\n/b,6\n".replace(",", delimiter))
     assert read(file).keys == ["/a", "/b"]
     assert read(file).sizes == [5, 6]
+    assert read(file, delimiter="tab" if delimiter == "\t" else delimiter).sizes == [5, 6]
 
 
 def test_csv_by_options(tmp_path, read):
@@ -148,6 +149,7 @@ def test_keys_that_turn_to_text_unseen_are_never_merged(tmp_path, read):
         ({"key": 9}, UsageError, "numbered 1 to 2"),
         ({"key": 1, "size": "url"}, UsageError, "both size and something else"),
         ({"delimiter": "::"}, UsageError, "one character"),
+        ({"delimiter": "é"}, UsageError, "one character"),
         ({"header": "maybe"}, UsageError, "yes nor no"),
         ({"key_type": "number"}, UnknownNameError, "key type"),
         ({"time": "size", "time_unit": "days"}, UnknownNameError, "time unit"),

@@ -158,7 +158,7 @@ def _forget(state, ghosts):  # type: ignore[no-untyped-def]
 
 
 def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
-    return state.shelf.obj_of[oldest(state.shelf, _leaves(state))]
+    return state.shelf.obj_of[oldest(state.shelf, _leaves(state, size))]
 
 
 def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
@@ -166,11 +166,9 @@ def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
     capacity = state.capacity[0]
     which = _leaves(state, size)
     keeps_ghost = not _fills_cache(state, size)
-    if state.origin[0] == _NEW:  # case IV: the directory has to make room as well
-        while used[_B1] > 0 and used[_T1] + used[_B1] + size > capacity:
-            _forget(state, _B1)
-        while used[_B2] > 0 and used[_T1] + used[_T2] + used[_B1] + used[_B2] + size > 2 * capacity:
-            _forget(state, _B2)
+    is_new = state.origin[0] == _NEW  # case IV: the directory has to make room as well
+    while is_new and used[_B1] > 0 and used[_T1] + used[_B1] + size > capacity:
+        _forget(state, _B1)
     slot = oldest(state.shelf, which)
     victim = state.shelf.obj_of[slot]
     bytes_held = weight(state.stored, victim)
@@ -183,6 +181,8 @@ def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
         push(state.shelf, which + 2, slot)
     else:
         give_back(state.shelf, slot)
+    while is_new and used[_B2] > 0 and used[_T1] + used[_T2] + used[_B1] + used[_B2] + size > 2 * capacity:
+        _forget(state, _B2)
     return victim
 
 

@@ -1,0 +1,1 @@
+"""Who may enter: rules that stand before an eviction policy."""

@@ -6,7 +6,7 @@ away, and the age becomes that score. Among equals, what was requested longest a
 State: a heap of the residents by score, one count per slot, the age.
 Source: Arlitt, Cherkasova, Dilley, Friedrich, Jin, "Evaluating content management techniques for Web proxy caches",
 ACM SIGMETRICS Performance Evaluation Review 27(4), 2000 (LFU with dynamic aging).
-Differs from libCacheSim, which adds the age to the count once more at every hit, instead of replacing the former one.
+Differs from libCacheSim, where a hit adds the age to the score, instead of setting the score to age plus count.
 """
 
 from __future__ import annotations

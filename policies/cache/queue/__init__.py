@@ -1,0 +1,1 @@
+"""Queues: order of entry decides, requests earn at most another round."""

@@ -2,8 +2,8 @@
 
 A hit raises the object's counter, which holds `bits` bits. The hand passes the residents in the order of their entry:
 where the counter is above 0, it lowers it and gives another round; where it is 0, the object leaves. With one bit this is
-the second chance of the textbooks. A queue in which survivors enter again is the same algorithm (FIFO-reinsertion), and
-here it costs the same: while the cache is full, the place of a survivor at the tail is the place it left.
+the second chance of the textbooks. A queue in which survivors enter again behind the newest is the same algorithm
+(FIFO-reinsertion), and that is how it is written here.
 
 State: one byte per object and a circular queue; a hit writes a byte, unless the counter is full.
 Source: Corbató, "A paging experiment with the Multics system", MIT Project MAC report MAC-M-384, 1968.

@@ -1,0 +1,1 @@
+"""Recency: the time of the last requests decides."""

@@ -27,7 +27,8 @@ def class_rows(ages: int) -> np.ndarray[Any, np.dtype[np.int32]]:
 
     The class is how often the sum must be doubled to reach the length of the tables, at most 15: high for short ages.
     """
-    doublings = np.ceil(np.log2(ages / np.maximum(np.arange(2 * ages), 0.5)))
+    with np.errstate(divide="ignore"):  # a sum of 0 can be doubled forever
+        doublings = np.ceil(np.log2(ages / np.arange(2 * ages)))
     return (np.clip(doublings, 0, CLASSES - 1) * ages).astype(np.int32)
 
 

@@ -9,9 +9,12 @@ Source: Jiang, Zhang, "LIRS: an efficient low inter-reference recency set replac
 Hits equal those of the authors' program, from which come two rules that the paper leaves open: while fewer than L blocks
 are LIR a newcomer becomes LIR, and the repeated request of the block just requested changes nothing. Ghosts in S are
 not limited (the program's limit is 2500 times the cache), unless by the parameter `ghosts`.
-Differs from libCacheSim 0.3.5, which keeps 1 block for HIR at least (parameter `least`), takes repeated requests as new
-ones, limits S to twice the cache, and, when a HIR resident outside S is hit, demotes the oldest LIR block although none
-is promoted: a cache of 4 (1 HIR) and the requests 0 1 2 3 4 3 ... are in tests/policies/test_goldens_adaptive.py.
+Differs from libCacheSim 0.3.5, which
+- keeps 1 block for HIR at least (here `least=1`), and holds S to twice the cache;
+- takes repeated requests as new ones: 0 1 1 2 0 in a cache of 2 misses the last request there and hits it here;
+- when a HIR resident outside S is hit, demotes the oldest LIR block although none is promoted. Where Q is full that pushes
+  the requested block out of Q while S goes on naming it a resident: 0 1 0 1 2 1 in a cache of 2 hits the last request there,
+  with three blocks resident, and misses it here.
 
 With byte sizes the shares are bytes; victims are taken from Q, and from the bottom of S when Q is empty.
 """

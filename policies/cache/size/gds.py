@@ -73,12 +73,12 @@ def _find(state, obj):
 
 def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
-    score = state.age[0] + worth(state.costs, weight(state.stored, obj), now)
+    score = state.age[0] + worth(1, state.costs, now, weight(state.stored, obj))
     rescore(state.heap, slot, max(score, state.heap.rank[slot, SCORE]), now)
 
 
 def _insert(state, obj, now, size):
-    score = state.age[0] + worth(state.costs, weight(state.stored, obj), now)
+    score = state.age[0] + worth(1, state.costs, now, weight(state.stored, obj))
     if state.stored is None and state.costs is None:
         enter_in_order(state.heap, obj, score, now)
     else:

@@ -88,12 +88,12 @@ def _find(state, obj):
 def _hit(state, obj, now, size):
     slot = state.heap.slot_of[obj]
     state.count[slot] += 1
-    score = state.age[0] + state.count[slot] * worth(state.costs, weight(state.stored, obj), now)
+    score = state.age[0] + worth(state.count[slot], state.costs, now, weight(state.stored, obj))
     rescore(state.heap, slot, max(score, state.heap.rank[slot, SCORE]), now)
 
 
 def _admit(state, obj, now, size):
-    state.entry[0] = state.age[0] + worth(state.costs, size, now)
+    state.entry[0] = state.age[0] + worth(1, state.costs, now, size)
     return True
 
 

@@ -1,0 +1,1 @@
+"""Policies that remember frequencies in a sketch."""

@@ -4,17 +4,17 @@ New objects enter a window in LRU order. Who must leave it meets the oldest obje
 one that a sketch of past requests knows as less frequent goes (at a tie the newcomer to the main cache). A hit on
 probation moves an object to the protected part, whose oldest falls back to probation when it is over its share.
 
-The window's share adapts by hill climbing: after every sample of requests its hit ratio is compared with the one before;
-when it rose the window is moved on in the same direction, otherwise back, by a step that shrinks, and starts again when
-the hit ratio jumps.
+The window's share adapts by hill climbing: after every sample of requests its hit ratio is compared with the one
+before; when it rose the window's edge moves on in the same direction, otherwise back, by a step that shrinks, and is as
+wide as at first again when the hit ratio jumps.
 
 State: three lists on one shelf, a part per slot, and a sketch.
 Source: Einziger, Friedman, Manes, "TinyLFU: a highly efficient cache admission policy", ACM Transactions on Storage
 13(4), 2017, section 4; the window: Einziger, Eytan, Friedman, Manes, "Adaptive software cache management", Middleware
 2018, section 3; sizes, defaults and the random admission as in Caffeine.
 Differs from Caffeine: maintenance happens with each request and not in batches; samples begin with the first request and
-end with a miss; and an object too large for the window meets the main cache's victim at once. Differs from libCacheSim, whose window does not
-adapt and whose sketch counts hits in the window not at all.
+end with a miss; an object too large for the window meets the main cache's victim at once. Differs from libCacheSim: there
+the window does not adapt, it is empty in caches of less than 100 objects, and the sketch does not count hits in it.
 """
 
 from __future__ import annotations
