@@ -67,7 +67,7 @@ def second_order(buckets: Buckets, n_lists: int = 1) -> Shelf:
 
 
 @helper
-def enter(buckets, obj, count):  # type: ignore[no-untyped-def]
+def enter(buckets, obj, count):
     """Add `obj` (not a member; there must be room) with this count, 1 or more, and return its slot."""
     slot = take(buckets.shelf, obj)
     below = len(buckets.bucket_of)
@@ -83,7 +83,7 @@ def enter(buckets, obj, count):  # type: ignore[no-untyped-def]
 
 
 @helper
-def promote(buckets, slot):  # type: ignore[no-untyped-def]
+def promote(buckets, slot):
     """Count one more request of a member."""
     bucket = buckets.bucket_of[slot]
     count = buckets.count[bucket] + 1
@@ -103,19 +103,19 @@ def promote(buckets, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def lowest_bucket(buckets):  # type: ignore[no-untyped-def]
+def lowest_bucket(buckets):
     """Return the list of the members with the lowest count (there must be one)."""
     return buckets.chain[len(buckets.bucket_of), _HIGHER]
 
 
 @helper
-def count_of(buckets, slot):  # type: ignore[no-untyped-def]
+def count_of(buckets, slot):
     """Return the count of a member."""
     return buckets.count[buckets.bucket_of[slot]]
 
 
 @helper
-def leave(buckets, slot):  # type: ignore[no-untyped-def]
+def leave(buckets, slot):
     """Remove a member and return its object."""
     bucket = buckets.bucket_of[slot]
     unlink(buckets.shelf, slot)
@@ -125,7 +125,7 @@ def leave(buckets, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _open(buckets, below, count):  # type: ignore[no-untyped-def]
+def _open(buckets, below, count):
     """Take an unused list for this count and chain it above `below`."""
     bucket = buckets.free[0]
     buckets.free[0] = buckets.chain[bucket, _LOWER]
@@ -139,7 +139,7 @@ def _open(buckets, below, count):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _close(buckets, bucket):  # type: ignore[no-untyped-def]
+def _close(buckets, bucket):
     """Take an empty list out of the chain."""
     lower = buckets.chain[bucket, _LOWER]
     higher = buckets.chain[bucket, _HIGHER]

@@ -78,7 +78,7 @@ class Kernels(NamedTuple):
 _TABLE: dict[type, Kernels] = {}
 
 
-def _admit_all(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit_all(state, obj, now, size):
     return True
 
 
@@ -129,63 +129,63 @@ def kernels_of(state: Any) -> Kernels:
 # The six names, interpreted.
 
 
-def find(state, obj):  # type: ignore[no-untyped-def]
+def find(state, obj):
     """Is `obj` resident?"""
     return kernels_of(state).find(state, obj)
 
 
-def hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def hit(state, obj, now, size):
     """Tell the policy that a resident object was requested."""
     kernels_of(state).hit(state, obj, now, size)
 
 
-def insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def insert(state, obj, now, size):
     """Make `obj` resident; there is room."""
     kernels_of(state).insert(state, obj, now, size)
 
 
-def evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def evict(state, obj, now, size):
     """Remove one object in favour of the newcomer `obj` and return it; `obj` itself means: not admitted."""
     return kernels_of(state).evict(state, obj, now, size)
 
 
-def admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def admit(state, obj, now, size):
     """May the missed `obj` enter? Asked once per miss, before room is made."""
     return kernels_of(state).admit(state, obj, now, size)
 
 
-def peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def peek(state, obj, now, size):
     """Name the victim that `evict` would remove next, without removing it."""
-    return kernels_of(state).peek(state, obj, now, size)  # type: ignore[misc]
+    peeking: Any = kernels_of(state).peek
+    return peeking(state, obj, now, size)
 
 
 # The six names, compiled: numba asks for the function that fits the state's type and inlines it.
 
 
-def _overload(name: str, dispatcher: Callable[..., Any], n_arguments: int) -> None:
-    if n_arguments == 2:
-
-        def pick(state, obj):  # type: ignore[no-untyped-def]
-            return getattr(_TABLE[state.instance_class], name)
-    else:
-
-        def pick(state, obj, now, size):  # type: ignore[no-untyped-def]
-            return getattr(_TABLE[state.instance_class], name)
+def _compiled_form(name: str, dispatcher: Callable[..., Any]) -> None:
+    def pick(state, obj, now, size):
+        return getattr(_TABLE[state.instance_class], name)
 
     overload(dispatcher, jit_options=KERNEL_OPTIONS)(pick)
 
 
 for _name, _dispatcher in (("hit", hit), ("insert", insert), ("evict", evict), ("admit", admit), ("peek", peek)):
-    _overload(_name, _dispatcher, 4)
-_overload("find", find, 2)
+    _compiled_form(_name, _dispatcher)
+
+
+@overload(find, jit_options=KERNEL_OPTIONS)
+def _find(state, obj):
+    return _TABLE[state.instance_class].find
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that kernels call: plain Python when interpreted, inlined when compiled."""
-    return register_jitable(**KERNEL_OPTIONS)(function)  # type: ignore[no-any-return]
+    inlined: Callable[..., Any] = register_jitable(**KERNEL_OPTIONS)(function)
+    return inlined
 
 
-def weight(stored, obj):  # type: ignore[no-untyped-def]
+def weight(stored, obj):
     """Bytes charged for a resident object; 1 when sizes are off (`stored` is None).
 
     Policies that keep byte counts of their queues read sizes through this one function, so that the same policy
@@ -195,7 +195,7 @@ def weight(stored, obj):  # type: ignore[no-untyped-def]
 
 
 @overload(weight, jit_options=KERNEL_OPTIONS)
-def _weight(stored, obj):  # type: ignore[no-untyped-def]
+def _weight(stored, obj):
     if isinstance(stored, types.NoneType):
         return lambda stored, obj: np.int64(1)
     return lambda stored, obj: stored[obj]

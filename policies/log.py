@@ -50,7 +50,7 @@ def positions(n_objects: int) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 
 @helper
-def append(log, pos, obj):  # type: ignore[no-untyped-def]
+def append(log, pos, obj):
     """Put `obj` at the head; where it stood before becomes a hole."""
     head = log.ends[HEAD]
     if head == len(log.slots):
@@ -61,7 +61,7 @@ def append(log, pos, obj):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _compact(log, pos):  # type: ignore[no-untyped-def]
+def _compact(log, pos):
     """Move the living to the front of the array, in order; return the new head."""
     to = 0
     for at in range(log.ends[TAIL], len(log.slots)):
@@ -75,7 +75,7 @@ def _compact(log, pos):  # type: ignore[no-untyped-def]
 
 
 @helper
-def oldest(log, pos):  # type: ignore[no-untyped-def]
+def oldest(log, pos):
     """Return the oldest living object (there must be one); it stays."""
     tail = log.ends[TAIL]
     obj = log.slots[tail]

@@ -19,7 +19,7 @@ _S30, _S27, _S31, _S32, _S11 = (np.uint64(s) for s in (30, 27, 31, 32, 11))
 
 
 @helper
-def mix64(x):  # type: ignore[no-untyped-def]
+def mix64(x):
     """Scramble a uint64: a bijection whose output bits all depend on all input bits."""
     x = (x ^ (x >> _S30)) * _MIX1
     x = (x ^ (x >> _S27)) * _MIX2
@@ -27,18 +27,18 @@ def mix64(x):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _next(rng):  # type: ignore[no-untyped-def]
+def _next(rng):
     rng[0] += _GAMMA
     return mix64(rng[0])
 
 
 @helper
-def random_below(rng, n):  # type: ignore[no-untyped-def]
+def random_below(rng, n):
     """Return an integer in 0 .. n-1; `rng` is uint64[1], 0 < n < 2**32. Bias below 2**-32 · n."""
     return np.int64(((_next(rng) >> _S32) * np.uint64(n)) >> _S32)
 
 
 @helper
-def random_unit(rng):  # type: ignore[no-untyped-def]
+def random_unit(rng):
     """Return a float in [0, 1) with 53 random bits; `rng` is uint64[1]."""
     return np.float64(_next(rng) >> _S11) * 1.1102230246251565e-16

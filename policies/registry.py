@@ -280,7 +280,7 @@ def parse_policy(text: str | Policy) -> Policy:
 
 def _value(name: str, field: dataclasses.Field[Any], text: str) -> Any:
     """Convert a parameter's text to the type of the field's default."""
-    kind = type(field.default)
+    kind: Any = type(field.default)
     try:
         if kind is bool:
             return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]

@@ -23,18 +23,18 @@ def make_remembered(setting: Setting) -> Any:
     return None if setting.stored is None else np.zeros(setting.n_objects, np.int64)
 
 
-def remember(kept, obj, size):  # type: ignore[no-untyped-def]
+def remember(kept, obj, size):
     """Note that the ghost of `obj` counts `size` bytes."""
     if kept is not None:
         kept[obj] = size
 
 
 @overload(remember, jit_options=KERNEL_OPTIONS)
-def _remember(kept, obj, size):  # type: ignore[no-untyped-def]
+def _remember(kept, obj, size):
     if isinstance(kept, types.NoneType):
         return lambda kept, obj, size: None
 
-    def write(kept, obj, size):  # type: ignore[no-untyped-def]
+    def write(kept, obj, size):
         kept[obj] = size
 
     return write

@@ -63,4 +63,4 @@ class Setting:
 
     def random_state(self) -> npt.NDArray[np.uint64]:
         """Return a fresh state for the random numbers of `evictlab.policies.random`, from the seed."""
-        return np.random.SeedSequence(self.seed).generate_state(1, np.uint64)
+        return np.asarray(np.random.SeedSequence(self.seed).generate_state(1, np.uint64), np.uint64)

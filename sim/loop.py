@@ -43,7 +43,7 @@ MISS, HIT, EXPIRED_MISS, REFUSED_MISS = 0, 1, 2, 3
 """What became of one request, in `outcomes`; `REFUSED_MISS` includes objects larger than the cache."""
 
 
-def loop(  # type: ignore[no-untyped-def]
+def loop(
     ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop, capacity, counts, saved, state
 ):
     """Replay requests start .. stop-1; the cache, `counts` and `saved` go on from where they were.
@@ -167,18 +167,27 @@ def loop_for(state: Any) -> Any:
 
     where = _defining_file(type(state))
     if where is None:  # typed at a prompt or in a notebook: nothing on disk tells when it changes
-        return _compiled_in_memory(type(state))
+        return _compiled_in_memory(_kinds(state))
     folder = cache_home() / "kernels" / f"{Path(where).stem}-{source_digest([*_sources(), Path(where)])}"
-    return _on_disk(folder, compiled)
+    return _on_disk(folder, compiled, _kinds(state))
+
+
+def _kinds(state: Any) -> tuple[type, ...]:
+    """Return the type of the state and those of the named tuples in it.
+
+    numba's dispatcher tells named tuples apart by what they hold and not by their class: after ``prob+lru`` it would run
+    the code of LRU for ``prob+mru``, whose arrays are of the same types. So each nesting gets a dispatcher of its own.
+    """
+    return (type(state), *(kind for part in state if isinstance(part, tuple) for kind in _kinds(part)))
 
 
 @cache
-def _on_disk(folder: Path, compiled: Any) -> Any:
+def _on_disk(folder: Path, compiled: Any, kinds: tuple[type, ...]) -> Any:
     return compiled(folder, **_LOOP_OPTIONS)(loop)
 
 
 @cache
-def _compiled_in_memory(state_type: type) -> Any:
+def _compiled_in_memory(kinds: tuple[type, ...]) -> Any:
     import numba
 
     return numba.njit(**_LOOP_OPTIONS)(loop)

@@ -36,7 +36,6 @@ _FIXED = {
     "lru": ("0.55", "-"),
     "fifo": ("0.75", "-"),
     "belady": ("black", "--"),
-    "belady_bypass": ("black", ":"),
     "belady_size": ("black", "-."),
     "sieve": ("#009e73", "-"),
     "s3fifo": ("#0072b2", "-"),
@@ -195,11 +194,13 @@ def _draw_bars(axes: Axes, rows: pd.DataFrame, metric: str) -> None:
 
 def capacity_axis(axes: Axes, unit: str) -> None:
     """Make the horizontal axis logarithmic, with capacities in ``"bytes"`` or ``"objects"`` as people write them."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     from ..traces.units import format_bytes, format_count
 
-    axes.set_xscale("log", base=2 if unit == "bytes" else 10)
+    base = 2 if unit == "bytes" else 10
+    axes.set_xscale("log", base=base)
+    axes.xaxis.set_major_locator(LogLocator(base, numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: format_bytes(x) if unit == "bytes" else format_count(x)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(f"cache size ({unit})")

@@ -160,7 +160,8 @@ def _print(title: str, trace: RequestTrace, curves: Sequence[Curve], values: Seq
 def _frame(curves: Sequence[Curve]) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.concat([found.to_frame() for found in curves], ignore_index=True)
+    frame: pd.DataFrame = pd.concat([found.to_frame() for found in curves], ignore_index=True)
+    return frame
 
 
 def _document(curves: Sequence[Curve], trace: RequestTrace) -> str:

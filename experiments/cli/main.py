@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -45,7 +46,8 @@ def _root(
     """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
 
 
-for command in (replay, curve, policies, sweep, report):
+_COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, policies, sweep, report)
+for command in _COMMANDS:
     app.command(cls=Command)(command)
 for name, trace_command in trace_commands.items():
     trace_app.command(name, cls=Command)(trace_command)
@@ -54,10 +56,14 @@ app.add_typer(trace_app)
 
 def main() -> None:
     """Run the command line of this process."""
-    gc.set_threshold(500_000)  # a seventh of the start was looking for garbage among freshly imported modules
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that lacks a sign shows ?
-    app(prog_name="evictlab")
+    # A third of a short command was Python's search for garbage among the modules just imported, and again at its end.
+    gc.set_threshold(500_000)
+    try:
+        app(prog_name="evictlab")
+    finally:
+        gc.freeze()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ class Naive:
 
     def replace(self, in_b2):
         t1 = self.bytes(self.t1)
-        if self.t1 and (t1 > self.p or (in_b2 and t1 == self.p)) or not self.t2:
+        if not self.t2 or (self.t1 and (t1 > self.p or (in_b2 and t1 == self.p))):
             self.b1.append(self.t1.pop(0))
         else:
             self.b2.append(self.t2.pop(0))

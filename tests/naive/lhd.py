@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from naive._stream import Stream
 
 CASES = ["lhd", "lhd:sample=2:period=4:ages=64", "lhd:period=3:ages=400", "lhd:sample=10:period=1:ages=8"]

@@ -19,7 +19,7 @@ class Naive:
         return sum(self.size[obj] for obj in objs)
 
     def prune(self):
-        while self.lir and self.stack[0] not in self.lir or self.stack and not self.lir:
+        while self.stack and self.stack[0] not in self.lir:
             bottom = self.stack.pop(0)
             if bottom in self.ghosts:
                 self.ghosts.remove(bottom)

@@ -1,0 +1,1 @@
+"""Adaptive: several ways to order the cache at once, weighed by what their ghosts teach."""

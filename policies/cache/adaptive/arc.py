@@ -63,7 +63,11 @@ class State(NamedTuple):
     kept: Any
 
 
-@policy(title="ARC", year=2003, source="https://www.usenix.org/conference/fast-03/arc-self-tuning-low-overhead-replacement-cache")
+@policy(
+    title="ARC",
+    year=2003,
+    source="https://www.usenix.org/conference/fast-03/arc-self-tuning-low-overhead-replacement-cache",
+)
 @dataclass(frozen=True)
 class Arc(Policy):
     """Adaptive replacement cache: recency and frequency share the room as their ghosts advise."""
@@ -83,12 +87,12 @@ class Arc(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     slot = state.shelf.slot_of[obj]
     return slot >= 0 and state.part[slot] <= _T2
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     if state.part[slot] == _T1:
         state.part[slot] = _T2
@@ -99,7 +103,7 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
     push(state.shelf, _T2, slot)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     """Adapt p where the missed object is a ghost (cases II and III of the paper)."""
     slot = state.shelf.slot_of[obj]
     if slot < 0:
@@ -116,7 +120,7 @@ def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     origin = state.origin[0]
     to = _T1
     if origin == _NEW:
@@ -132,13 +136,13 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _fills_cache(state, size):  # type: ignore[no-untyped-def]
-    """Case IV.A, second part: would T1 and a newcomer not known from the ghosts exceed the cache by themselves?"""
+def _fills_cache(state, size):
+    """Say whether T1 and a newcomer unknown to the ghosts exceed the cache by themselves (case IV.A, second part)."""
     return state.origin[0] == _NEW and state.used[_T1] + size > state.capacity[0]
 
 
 @helper
-def _leaves(state, size):  # type: ignore[no-untyped-def]
+def _leaves(state, size):
     """REPLACE: return the list whose oldest entry goes."""
     if _fills_cache(state, size):
         return _T1
@@ -149,7 +153,7 @@ def _leaves(state, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _forget(state, ghosts):  # type: ignore[no-untyped-def]
+def _forget(state, ghosts):
     """Drop the oldest of a ghost list."""
     slot = oldest(state.shelf, ghosts)
     unlink(state.shelf, slot)
@@ -157,11 +161,11 @@ def _forget(state, ghosts):  # type: ignore[no-untyped-def]
     state.used[ghosts] -= weight(state.kept, obj)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return state.shelf.obj_of[oldest(state.shelf, _leaves(state, size))]
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     used = state.used
     capacity = state.capacity[0]
     which = _leaves(state, size)

@@ -120,11 +120,11 @@ class Cacheus(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.recency.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     _tick(state)
     state.scalars[_HITS] += 1
     slot = state.recency.slot_of[obj]
@@ -141,7 +141,7 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
     _put_in_r(state, slot)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     """Learn from the history, if the missed object is in one; it leaves it."""
     _tick(state)
     scalars = state.scalars
@@ -165,7 +165,7 @@ def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
     return True
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     scalars = state.scalars
     slot = enter(state.counts, obj, max(scalars[_RETURNING], 1))
     state.flags[slot] = 0
@@ -179,14 +179,14 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _put_in_sr(state, slot):  # type: ignore[no-untyped-def]
+def _put_in_sr(state, slot):
     state.part[slot] = _SR
     state.scalars[_IN_SR] += 1
     push(state.recency, _SR, slot)
 
 
 @helper
-def _put_in_r(state, slot):  # type: ignore[no-untyped-def]
+def _put_in_r(state, slot):
     """Make a slot the newest of R; what R holds beyond its limit is demoted."""
     scalars = state.scalars
     state.part[slot] = _R
@@ -202,21 +202,21 @@ def _put_in_r(state, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _enlarge_r(state):  # type: ignore[no-untyped-def]
+def _enlarge_r(state):
     scalars = state.scalars
     step = max(1, int(scalars[_N_NEW] / max(scalars[_N_DEMOTED], 1) + 0.5))
     scalars[_R_LIMIT] = min(scalars[_R_LIMIT] + step, scalars[_CAPACITY] - 1)
 
 
 @helper
-def _enlarge_sr(state):  # type: ignore[no-untyped-def]
+def _enlarge_sr(state):
     scalars = state.scalars
     step = max(1, int(scalars[_N_DEMOTED] / max(scalars[_N_NEW], 1) + 0.5))
     scalars[_R_LIMIT] = max(scalars[_R_LIMIT] - step, min(1, scalars[_CAPACITY] - 1))
 
 
 @helper
-def _forget(state, ghost):  # type: ignore[no-untyped-def]
+def _forget(state, ghost):
     unlink(state.gone, ghost)
     give_back(state.gone, ghost)
     state.room[1 + state.gone_from[ghost]] -= 1
@@ -224,7 +224,7 @@ def _forget(state, ghost):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _remember(state, obj, history, count, new):  # type: ignore[no-untyped-def]
+def _remember(state, obj, history, count, new):
     if state.room[0] == 0:
         return
     if state.room[1 + history] == state.room[0]:
@@ -238,7 +238,7 @@ def _remember(state, obj, history, count, new):  # type: ignore[no-untyped-def]
     push(state.gone, history, ghost)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     scalars = state.scalars
     scalars[_FILLING] = 0
     slot = oldest(state.recency, _SR)
@@ -261,7 +261,7 @@ def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _tick(state):  # type: ignore[no-untyped-def]
+def _tick(state):
     """Adapt the learning rate every N requests (algorithm 2)."""
     scalars = state.scalars
     learnt = state.learnt
@@ -291,7 +291,7 @@ def _tick(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _any_rate(rng):  # type: ignore[no-untyped-def]
+def _any_rate(rng):
     return _LEAST_RATE + (1.0 - _LEAST_RATE) * random_unit(rng)
 
 

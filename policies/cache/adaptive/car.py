@@ -84,16 +84,16 @@ class Car(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     mark = state.mark[obj]
     return mark != _OUT and mark <= _REF_T2
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     state.mark[obj] = _REF_T1 if state.mark[obj] <= _REF_T1 else _REF_T2
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     mark = state.mark[obj]
     if mark == _OUT:
         state.mark[obj] = _IN_T1
@@ -114,7 +114,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _forget(state, ghosts, slot):  # type: ignore[no-untyped-def]
+def _forget(state, ghosts, slot):
     unlink(state.ghosts, slot)
     obj = give_back(state.ghosts, slot)
     state.mark[obj] = _OUT
@@ -122,7 +122,7 @@ def _forget(state, ghosts, slot):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _turn(state):  # type: ignore[no-untyped-def]
+def _turn(state):
     """Move the hands until one points at a page whose bit is clear; return its clock."""
     used = state.used
     while True:
@@ -143,11 +143,11 @@ def _turn(state):  # type: ignore[no-untyped-def]
         push_ring(state.frequent, obj)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return front(state.recent) if _turn(state) == _T1 else front(state.frequent)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     used = state.used
     which = _turn(state)
     victim = np.int64(pop(state.recent) if which == _T1 else pop(state.frequent))

@@ -114,18 +114,18 @@ class Lecar(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.recency.slot_of[obj] >= 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.recency.slot_of[obj]
     unlink(state.recency, slot)
     push(state.recency, 0, slot)
     promote(state.counts, slot)
 
 
-def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _admit(state, obj, now, size):
     """Learn from the history, if the missed object is in one."""
     lru = state.learnt[_WEIGHT]
     lfu = 1.0 - lru
@@ -143,21 +143,18 @@ def _admit(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _gain(state, obj, now):  # type: ignore[no-untyped-def]
+def _gain(state, obj, now):
     age = now - state.left_at[obj]
     return math.exp(state.learnt[_RATE] * math.exp(state.learnt[_LOG_DISCOUNT] * age))
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     push(state.recency, 0, enter(state.counts, obj, 1))
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     by_lru = random_unit(state.rng) < state.learnt[_WEIGHT]
-    if by_lru:
-        slot = oldest(state.recency, 0)
-    else:
-        slot = oldest(state.counts.shelf, lowest_bucket(state.counts))
+    slot = oldest(state.recency, 0) if by_lru else oldest(state.counts.shelf, lowest_bucket(state.counts))
     unlink(state.recency, slot)
     victim = leave(state.counts, slot)
     state.left_at[victim] = now

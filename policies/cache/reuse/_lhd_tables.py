@@ -33,7 +33,7 @@ def class_rows(ages: int) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 
 @helper
-def recompute(density, hits, evictions, averages, n_residents, periods, shift):  # type: ignore[no-untyped-def]
+def recompute(density, hits, evictions, averages, n_residents, periods, shift):
     """Begin a new period, and return the shift that coarsens ages in it.
 
     Parameters
@@ -70,7 +70,7 @@ def recompute(density, hits, evictions, averages, n_residents, periods, shift): 
 
 
 @helper
-def _rescale(counts, row, ages, coarser):  # type: ignore[no-untyped-def]
+def _rescale(counts, row, ages, coarser):
     """Make ages coarser by a power of two, or finer when it is negative; the last age stays "all older"."""
     last = row + ages - 1
     if coarser > 0:
@@ -87,7 +87,7 @@ def _rescale(counts, row, ages, coarser):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _model(density, hits, evictions, row, ages):  # type: ignore[no-untyped-def]
+def _model(density, hits, evictions, row, ages):
     """Hit density at each age: hits still to come, by the time that all who live so long still live."""
     last = row + ages - 1
     hits_to_come = hits[last]

@@ -63,7 +63,11 @@ class State(NamedTuple):
     kept: Any
 
 
-@policy(title="CLOCK-Pro", year=2005, source="https://www.usenix.org/conference/2005-usenix-annual-technical-conference/clock-pro-effective-improvement-clock-replacement")
+@policy(
+    title="CLOCK-Pro",
+    year=2005,
+    source="https://www.usenix.org/conference/2005-usenix-annual-technical-conference/clock-pro-effective-improvement-clock-replacement",
+)
 @dataclass(frozen=True)
 class Clockpro(Policy):
     """LIRS with reference bits and three clock hands.
@@ -84,7 +88,9 @@ class Clockpro(Policy):
 
     def __post_init__(self) -> None:
         if not 0 <= self.cold <= 1:
-            raise UsageError(f"clockpro: cold={self.cold} is no share of the cache; expected 0 to 1, for example cold=0.01")
+            raise UsageError(
+                f"clockpro: cold={self.cold} is no share of the cache; expected 0 to 1, for example cold=0.01"
+            )
         if not 0 <= self.ghosts <= 100:
             raise UsageError(f"clockpro: ghosts={self.ghosts}; expected 0 to 100 times the cache, for example ghosts=1")
 
@@ -108,15 +114,15 @@ class Clockpro(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.mark[obj] & _RESIDENT != 0
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     state.mark[obj] |= _REFERENCED
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     scalars = state.scalars
     if state.mark[obj] & _TEST:
         scalars[_GHOST_BYTES] -= weight(state.kept, obj)
@@ -133,14 +139,14 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _start_test(state, page):  # type: ignore[no-untyped-def]
+def _start_test(state, page):
     state.mark[page] |= _TEST
     append(state.clock, state.clock_at, page)
     append(state.tests, state.tests_at, page)
 
 
 @helper
-def _end_test(state, page):  # type: ignore[no-untyped-def]
+def _end_test(state, page):
     """The page was not referenced in time."""
     scalars = state.scalars
     mark = state.mark[page]
@@ -156,7 +162,7 @@ def _end_test(state, page):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _turn_hot(state, page, size):  # type: ignore[no-untyped-def]
+def _turn_hot(state, page, size):
     """The page was referenced in its test period; HAND_hot makes room among the hot."""
     scalars = state.scalars
     state.mark[page] = _RESIDENT | _HOT
@@ -171,7 +177,7 @@ def _turn_hot(state, page, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _run_hand_hot(state):  # type: ignore[no-untyped-def]
+def _run_hand_hot(state):
     """Turn the oldest hot page without bit cold, and stop at a hot page; test periods end on the way."""
     scalars = state.scalars
     done = False
@@ -195,7 +201,7 @@ def _run_hand_hot(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _run_hand_cold(state):  # type: ignore[no-untyped-def]
+def _run_hand_cold(state):
     """Move to a cold page without bit and return it; it stays."""
     while True:
         if state.scalars[_N_COLD] == 0:
@@ -213,11 +219,11 @@ def _run_hand_cold(state):  # type: ignore[no-untyped-def]
             _start_test(state, page)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     return _run_hand_cold(state)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     scalars = state.scalars
     scalars[_FILLING] = 0
     victim = _run_hand_cold(state)

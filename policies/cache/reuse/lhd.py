@@ -133,18 +133,18 @@ class Lhd(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.slot_of[obj] >= 0
 
 
 @helper
-def _age(state, slot, now):  # type: ignore[no-untyped-def]
+def _age(state, slot, now):
     age = (now - state.record[slot, _SEEN]) >> state.scalars[_SHIFT]
     return min(age, len(state.density) // CLASSES - 1)
 
 
 @helper
-def _density(state, slot, now):  # type: ignore[no-untyped-def]
+def _density(state, slot, now):
     """Hit density of a resident: higher = keep."""
     age = _age(state, slot, now)
     if age == len(state.density) // CLASSES - 1:
@@ -154,14 +154,14 @@ def _density(state, slot, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _stop_exploring(state, slot, obj):  # type: ignore[no-untyped-def]
+def _stop_exploring(state, slot, obj):
     if state.record[slot, _EXPLORES] == 1:
         state.record[slot, _EXPLORES] = 0
         state.scalars[_BUDGET] += weight(state.stored, obj)
 
 
 @helper
-def _requested(state, obj, slot, now):  # type: ignore[no-untyped-def]
+def _requested(state, obj, slot, now):
     """What a hit and an entry have in common: some of the requested become explorers."""
     scalars = state.scalars
     state.record[slot, _SEEN] = now
@@ -171,7 +171,7 @@ def _requested(state, obj, slot, now):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _tick(state):  # type: ignore[no-untyped-def]
+def _tick(state):
     scalars = state.scalars
     scalars[_COUNTDOWN] -= 1
     if scalars[_COUNTDOWN] == 0:
@@ -188,7 +188,7 @@ def _tick(state):  # type: ignore[no-untyped-def]
         scalars[_PERIODS] += 1
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     slot = state.slot_of[obj]
     age = _age(state, slot, now)
     state.hits[state.record[slot, _ROW] + age] += 1
@@ -199,7 +199,7 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
     _tick(state)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     slot = state.scalars[_N]
     state.scalars[_N] = slot + 1
     state.slot_of[obj] = slot
@@ -214,7 +214,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
     _tick(state)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     scalars = state.scalars
     last = scalars[_N] - 1
     slot = last

@@ -124,11 +124,11 @@ class Lirs(Policy):
         )
 
 
-def _find(state, obj):  # type: ignore[no-untyped-def]
+def _find(state, obj):
     return state.place[obj] != _GONE
 
 
-def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _hit(state, obj, now, size):
     if obj == state.scalars[_LAST]:
         return
     state.scalars[_LAST] = obj
@@ -146,7 +146,7 @@ def _hit(state, obj, now, size):  # type: ignore[no-untyped-def]
         append(state.queue, state.place, obj)
 
 
-def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _insert(state, obj, now, size):
     state.scalars[_LAST] = obj
     if state.height[obj] >= 0:
         _no_ghost(state, obj)
@@ -160,7 +160,7 @@ def _insert(state, obj, now, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _promote(state, obj, size):  # type: ignore[no-untyped-def]
+def _promote(state, obj, size):
     """Put `obj` on top of the stack as LIR; the oldest LIR blocks make room for it."""
     state.place[obj] = _LIR
     append(state.stack, state.height, obj)
@@ -171,7 +171,7 @@ def _promote(state, obj, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _demote(state):  # type: ignore[no-untyped-def]
+def _demote(state):
     """Move the oldest LIR block from the bottom of the stack to the newest end of the queue."""
     bottom = state.stack.slots[state.stack.ends[TAIL]]
     state.height[bottom] = -1
@@ -182,7 +182,7 @@ def _demote(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _prune(state):  # type: ignore[no-untyped-def]
+def _prune(state):
     """Take HIR blocks off the bottom of the stack, until it rests on an LIR block or is empty."""
     tail = state.stack.ends[TAIL]
     head = state.stack.ends[HEAD]
@@ -199,14 +199,14 @@ def _prune(state):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _no_ghost(state, obj):  # type: ignore[no-untyped-def]
+def _no_ghost(state, obj):
     if state.scalars[_GHOST_LIMIT] != _UNLIMITED:
         state.left_at[obj] = -1
         state.scalars[_GHOST_BYTES] -= weight(state.kept, obj)
 
 
 @helper
-def _limit_ghosts(state, obj):  # type: ignore[no-untyped-def]
+def _limit_ghosts(state, obj):
     """`obj` has become a ghost: those that left first are dropped until the limit is kept."""
     bytes_held = weight(state.stored, obj)
     remember(state.kept, obj, bytes_held)
@@ -218,13 +218,13 @@ def _limit_ghosts(state, obj):  # type: ignore[no-untyped-def]
         _no_ghost(state, dropped)
 
 
-def _peek(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _peek(state, obj, now, size):
     if state.scalars[_WAITING] == 0:
         _demote(state)
     return oldest(state.queue, state.place)
 
 
-def _evict(state, obj, now, size):  # type: ignore[no-untyped-def]
+def _evict(state, obj, now, size):
     if state.scalars[_WAITING] == 0:
         _demote(state)
     victim = oldest(state.queue, state.place)
