@@ -7,6 +7,7 @@ and the results that are there, and skips what they hold.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -108,7 +109,8 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise ResultError(
-                f"cannot write {self.path}: {error.strerror}. Finished rows before this one are kept; make room and use --resume."
+                f"cannot write {self.path}: {error.strerror}. "
+                "Finished rows before this one are kept; make room and use --resume."
             ) from error
 
     def remove(self) -> None:
@@ -127,8 +129,6 @@ class Journal:
             self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        try:
+        # A full disk was reported by `add`; closing flushes again and would hide that message behind its own.
+        with contextlib.suppress(OSError):
             self._file.close()
-        except OSError:
-            # A full disk was reported by `add`; closing flushes again and would hide that message behind its own.
-            pass

@@ -79,7 +79,9 @@ def _policies() -> str:
         file = f"policies/cache/{spec.family}/{spec.name}.py"
         marks = " | ".join("x" if yes else "" for yes in (spec.sizes, spec.cost, spec.ttl, spec.next_use, spec.random))
         kind = " (admission)" if spec.admission else ""
-        rows.append(f"| [`{spec.name}`]({file}) | {spec.title}{kind} | {spec.year} | {marks} | [paper]({spec.source}) |")
+        rows.append(
+            f"| [`{spec.name}`]({file}) | {spec.title}{kind} | {spec.year} | {marks} | [paper]({spec.source}) |"
+        )
     return "\n".join(rows) + "\n"
 
 

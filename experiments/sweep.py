@@ -178,7 +178,7 @@ def run_sweep(
 def _expanded(source: str, base: Path) -> list[str]:
     """Paths of a glob, relative to the sweep file; anything else (a generator, ``format:path``) as it is."""
     if any(c in source for c in "*?["):
-        found = sorted(glob.glob(source, root_dir=base))
+        found = sorted(glob.glob(source, root_dir=base))  # noqa: PTH207 - the pattern may be absolute
         if not found:
             raise UsageError(f"no trace matches {source!r} in {base.resolve()}")
         return [str(base / name) for name in found]

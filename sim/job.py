@@ -48,7 +48,8 @@ def check_capable(policy: Policy, trace: RequestTrace, *, byte_sizes: bool, ttl:
             )
         if ttl and not spec.ttl:
             raise CapabilityError(
-                f"{spec.name} cannot handle objects that expire. Leave out --ttl, or see `evictlab policies` for those that can."
+                f"{spec.name} cannot handle objects that expire. "
+                "Leave out --ttl, or see `evictlab policies` for those that can."
             )
 
 

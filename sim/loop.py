@@ -43,9 +43,7 @@ MISS, HIT, EXPIRED_MISS, REFUSED_MISS = 0, 1, 2, 3
 """What became of one request, in `outcomes`; `REFUSED_MISS` includes objects larger than the cache."""
 
 
-def loop(
-    ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop, capacity, counts, saved, state
-):
+def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop, capacity, counts, saved, state):
     """Replay requests start .. stop-1; the cache, `counts` and `saved` go on from where they were.
 
     Parameters
@@ -97,7 +95,7 @@ def loop(
         outcome = MISS
         if find(state, obj):
             outcome = HIT
-            if ttls is not None:
+            if ttls is not None:  # noqa: SIM102 - numba prunes the test for None only when it stands alone
                 if expires[obj] <= times[i]:
                     outcome = EXPIRED_MISS
                     expired += 1

@@ -1,0 +1,1 @@
+"""Cache policies, a folder per family, a file per policy."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from evictlab.experiments.journal import Journal
 from evictlab.experiments.sweep import Grid, parse_seeds, run_sweep
 from evictlab.sim import Result
 from evictlab.traces.errors import UsageError
+
+from conftest import ROOT
 
 SWEEP = """
 traces = ["*.lis", "zipf:requests=2000,objects=200,seed=1"]
@@ -110,9 +110,7 @@ def test_seeds():
 @pytest.mark.slow
 def test_ray_gives_the_same_rows_plug_in_included(folder):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'evictlab[ray]'")
-    import evictlab.experiments.examples as examples
-
-    plugin = os.path.join(list(examples.__path__)[0], "my_lru.py")
+    plugin = ROOT / "experiments" / "examples" / "my_lru.py"
     (folder / "sweep.toml").write_text(SWEEP.replace('"random"', f'"{plugin}", "random"'))
     here = run_sweep(folder / "sweep.toml", output=folder / "here.parquet")
     there = run_sweep(folder / "sweep.toml", on="ray")

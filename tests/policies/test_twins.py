@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interpreted import run_naive, run_policy
-from naive import cases, make_twin
 
 from evictlab.policies import parse_policy
+
+from interpreted import run_naive, run_policy
+from naive import cases, make_twin
 
 EXAMPLES = settings(deadline=None, max_examples=60)
 requests = st.lists(st.integers(0, 11), min_size=1, max_size=90)

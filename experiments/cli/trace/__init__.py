@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .convert import convert
 from .formats import formats
 from .generate import generate
@@ -11,7 +13,7 @@ from .sample import sample
 
 __all__ = ["commands"]
 
-commands = {
+commands: dict[str, Callable[..., None]] = {
     "info": info,
     "head": head,
     "convert": convert,

@@ -1,0 +1,1 @@
+"""How often: policies that count requests."""

@@ -1,0 +1,1 @@
+"""Policies that a model was trained for; none yet."""

@@ -1,0 +1,1 @@
+"""Policies that know the future: what is possible at best."""

@@ -1,1 +1,1 @@
-"""Reuse distances and hit densities: how long until the next request, and is it worth the wait?"""
+"""Reuse distances and hit densities: how soon a request is to be expected."""

@@ -1,0 +1,1 @@
+"""Policies made for objects of different sizes and costs."""
