@@ -6,11 +6,16 @@ generators", OOPSLA 2014, fig. 13 (mixing function), with the constants of its p
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from .contract import helper
 
 __all__ = ["mix64", "random_below", "random_unit"]
+
+# Interpreted, NumPy warns where 64-bit arithmetic wraps around; here it is meant to.
+warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning, r"evictlab\.policies\.")
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)

@@ -71,7 +71,7 @@ def _print_all(console: Console, specs: list[PolicySpec]) -> None:
 
     table = plain_table()
     for heading in ("name", "title", "year", "sizes", "cost", "ttl"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=heading != "title", overflow="fold")
     widest = max(len(spec.name) for spec in specs) + max(len(spec.title) for spec in specs) + 4 + 3 * 5 + 6 * 2
     with_source = not console.is_terminal or widest + max(len(spec.source) for spec in specs) <= console.width
     if with_source:

@@ -31,7 +31,7 @@ class Place(StrEnum):
 
 
 def sweep(
-    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Traces, policies, sizes, seeds; see below.")],
+    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Traces, policies, sizes, seeds.")],
     on: Annotated[Place, typer.Option(help="Threads here, or a Ray cluster (RAY_ADDRESS).")] = Place.local,
     resume: Annotated[bool, typer.Option("--resume", help="Skip what an interrupted attempt has finished.")] = False,
     dry_run: Annotated[
@@ -50,8 +50,19 @@ def sweep(
 ) -> None:
     r"""Replay every trace against every policy, size and seed of a grid; rows are kept as they finish.
 
-    A grid: traces = \["web/*.zst", "zipf:requests=1e6,objects=1e5"], policies = \["lru", "s3fifo:small=0.2"],
-    sizes = \["0.1%", "1%"], and optionally seeds = "0:5", ttl, warmup, window, ignore_sizes, output = "sweep.parquet".
+    The lines of a grid, for example:
+
+    traces = \["web/*.zst", "zipf:requests=1e6,objects=1e5"]
+
+    policies = \["lru", "s3fifo:small=0.2", "adaptsize+lru"]
+
+    sizes = \["0.1%", "1%", "10%"]
+
+    seeds = "0:5"
+
+    output = "sweep.parquet"
+
+    and, if need be, warmup, window and ttl as in replay, and ignore_sizes = true.
     """
     from rich.console import Console
 

@@ -125,9 +125,12 @@ def test_one_policy_in_full(cli):
     assert "Did you mean 'sieve'" in cli("policies", "seive", code=2).stderr
 
 
-def test_policies_on_a_terminal_fit_it(cli, monkeypatch):
+@pytest.mark.parametrize("width", [60, 80])
+def test_policies_on_a_terminal_fit_it(cli, monkeypatch, width):
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
     text = cli("policies").stdout
     assert "\x1b]8;" in text  # titles are links
     plain = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\|\x1b\[[0-9;]*m", "", text)
-    assert max(map(len, plain.splitlines())) <= 80
+    assert max(map(len, plain.splitlines())) <= width
+    assert "…" not in plain
