@@ -173,8 +173,8 @@ def loop_for(state: Any) -> Any:
 def _kinds(state: Any) -> tuple[type, ...]:
     """Return the type of the state and those of the named tuples in it.
 
-    numba's dispatcher tells named tuples apart by what they hold and not by their class: after ``prob+lru`` it would run
-    the code of LRU for ``prob+mru``, whose arrays are of the same types. So each nesting gets a dispatcher of its own.
+    numba's dispatcher tells named tuples apart by their fields and not by their class: after ``prob+lru`` it would run
+    the code of LRU for ``prob+mru``, whose fields are alike. So each nesting gets a dispatcher of its own.
     """
     return (type(state), *(kind for part in state if isinstance(part, tuple) for kind in _kinds(part)))
 

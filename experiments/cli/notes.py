@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,20 @@ def lost_records(provenance: Provenance) -> list[str]:
     """A line for what was dropped and one for what was repaired, by reason; none where nothing was."""
     account = provenance.account
     lines = []
-    for reasons, what in ((account.dropped, "records dropped"), (account.repaired, "values repaired")):
-        if reasons:
-            each = "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-            lines.append(f"{sum(reasons.values()):,} {what} of {account.records:,} records: {each}")
+    if account.dropped:
+        lines.append(f"dropped {_total(account.dropped)} of {account.records:,} records: {_each(account.dropped)}")
+    if account.repaired:
+        values = "value" if account.repaired.total() == 1 else "values"
+        lines.append(f"repaired {_total(account.repaired)} {values}: {_each(account.repaired)}")
     return lines
+
+
+def _total(reasons: Counter[str]) -> str:
+    return f"{reasons.total():,}"
+
+
+def _each(reasons: Counter[str]) -> str:
+    return "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
 
 
 def say_notes(traces: Iterable[RequestTrace], *, quiet: bool = False) -> None:

@@ -17,7 +17,7 @@ from .output import write_picture, write_results
 from .progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...sim.runs import Run
 
@@ -122,10 +122,10 @@ def replay(
     _check_metric(metric, runs)
     if sample is not None and not quiet and any(not run.capacity.label.endswith("%") for run in runs):
         say(f"sizes in bytes or objects are those of the sample: nothing is scaled by {sample}")
+    keys = {run_key(run): run for run in runs}  # a policy or a size that is named twice is replayed once
     with _journal(output, resume) as journal:
         finished: dict[str, Rows] = {} if journal is None else journal.finished
-        keys = [run_key(run) for run in runs]
-        whole = _replay_missing(runs, finished, journal, threads, quiet)
+        whole = _replay_missing(keys, finished, journal, threads, quiet)
         rows = list(chain.from_iterable(finished[key] for key in keys if key in finished))
         if whole and (output or plot or json):
             from ...sim.result import Result
@@ -144,7 +144,7 @@ def replay(
     if not whole:
         done = sum(key in finished for key in keys)
         kept = f"go on with: --output {output} --resume" if output else "with --output they would be kept"
-        say(f"interrupted: {done} of {len(runs)} replays are finished; {kept}")
+        say(f"interrupted: {done} of {len(keys)} replays are finished; {kept}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -153,12 +153,12 @@ def _journal(output: Path | None, resume: bool) -> AbstractContextManager[Journa
 
 
 def _replay_missing(
-    runs: Sequence[Run], finished: dict[str, Rows], journal: Journal | None, threads: int | None, quiet: bool
+    runs: Mapping[str, Run], finished: dict[str, Rows], journal: Journal | None, threads: int | None, quiet: bool
 ) -> bool:
     """Add to `finished` what it lacks, and to the journal; False when interrupted."""
     from ...sim.runs import run_all
 
-    missing = [run for run in runs if run_key(run) not in finished]
+    missing = [run for key, run in runs.items() if key not in finished]
     keep = finished.__setitem__ if journal is None else journal.add
     try:
         with one_interrupt(), progress_bar(sum(len(run.trace) for run in missing), quiet=quiet) as progress:

@@ -46,7 +46,7 @@ def print_windows(console: Console, rows: Sequence[Row], metric: Metric, length:
         count = 1 + max(row["window"] for row in mine)
         step = -(-count // room)
         console.print()
-        heading = f" at {' = '.join(size_words(size))}, {count:,} windows of {length}"
+        heading = f" at {' = '.join(size_words(size))}, {count:,} {'windows' if count > 1 else 'window'} of {length}"
         console.print(Text.assemble((trace, "bold"), heading + (f", {step} to a bar" if step > 1 else "")))
         scale = f"{TITLES[metric.value]}; {bars[0]} is {100 * low:.2f}, {bars[-1]} is {100 * high:.2f}"
         console.print(Text(scale, style="dim"))

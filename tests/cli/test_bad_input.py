@@ -105,7 +105,7 @@ def test_a_torn_last_line_is_counted_and_told(cli, tmp_path, web):
     document = json.loads(result.stdout)
     assert document["rows"][0]["requests"] == 200
     assert sum(document["traces"]["torn.csv"]["dropped"].values()) == 1
-    assert "1 records dropped" in result.stderr
+    assert "dropped 1 of " in result.stderr
 
 
 def test_one_request_and_an_object_larger_than_the_cache(cli, tmp_path):

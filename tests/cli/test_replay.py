@@ -182,8 +182,8 @@ def test_lost_and_mended_records_are_told_on_stderr(cli, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("time_s,key,size\n1,a,10\n5,b,-3\n4,c,0\n3,a,10\n")
     result = cli("replay", path, "-p", "lru", "-s", "2obj")
-    assert "evictlab: bad.csv: 1 records dropped of 4 records: 1 negative size\n" in result.stderr
-    assert "values repaired of 4 records" in result.stderr
+    assert "evictlab: bad.csv: dropped 1 of 4 records: 1 negative size\n" in result.stderr
+    assert "repaired 2 values: " in result.stderr
     assert "1 size 0 -> 1 B" in result.stderr
     assert "time went backwards" in result.stderr
     assert cli("replay", path, "-p", "lru", "-s", "2obj", "--quiet").stderr == ""
@@ -193,3 +193,8 @@ def test_the_demo_runs_without_any_option(cli):
     result = cli("replay", "demo")
     assert lines_of(result.stdout)[2] == ["policy", "0.1%", "1%", "10%", "Mreq/s"]
     assert [line[0] for line in lines_of(result.stdout)[4:]] == ["lru", "sieve", "s3fifo"]
+
+
+def test_what_is_named_twice_is_replayed_once(cli, web):
+    document = json.loads(cli("replay", web, web, "-p", "lru,LRU,lru", "-s", "10obj,10obj", "--json").stdout)
+    assert len(document["rows"]) == 1

@@ -62,3 +62,16 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_on_request(cli, web, monkey
     monkeypatch.setenv(DEBUG, "1")
     with pytest.raises(AssertionError, match="Traceback"):
         cli("replay", web, code=1)
+
+
+def test_scipy_is_left_out_until_a_kernel_needs_it():
+    code = """
+import sys
+from evictlab.experiments.cli.blas import postpone_scipy
+postpone_scipy()
+import numba, numpy as np
+assert "numba.np.arraymath" in sys.modules and "scipy.linalg" not in sys.modules
+print(numba.njit(lambda a: np.dot(a, a))(np.full((2, 2), 3.0))[0, 0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "18.0\n", done.stderr

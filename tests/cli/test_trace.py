@@ -32,7 +32,7 @@ def test_info_says_what_was_lost(cli, tmp_path):
     path = tmp_path / "bad.csv"
     path.write_text("time_s,key,size,ttl\n1,a,10,5\n2,b,-3,5\n3,c,0,\n")
     text = cli("trace", "info", path).stdout
-    assert "1 records dropped of 3 records: 1 negative size" in text
+    assert "dropped 1 of 3 records: 1 negative size" in text
     assert "1 size 0 -> 1 B" in text
     ttls = json.loads(cli("trace", "info", path, "--json").stdout)["traces"][0]["ttl_quantiles_s"]
     assert (ttls["0.0"], ttls["1.0"]) == (5.0, None)  # the missing TTL never ends, and JSON has no infinity
