@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import policies
-from ..policies.contract import admit, evict, find, hit, insert, kernels_of
+from ..policies.contract import admit, evict, find, hit, insert, kernels_of, unsigned
 from ..traces.home import cache_home
 
 __all__ = [
@@ -85,7 +85,7 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
     too_large = 0
     used = counts[USED]
     for i in range(start, stop):
-        obj = ids[i]
+        obj = unsigned(ids[i])
         size = 1
         if sizes is not None:
             size = sizes[i]

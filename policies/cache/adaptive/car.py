@@ -7,8 +7,9 @@ B2 raises or lowers p, the target for T1.
 State: one byte per object, two circular queues, and a shelf of ghosts.
 Source: Bansal, Modha, "CAR: Clock with Adaptive Replacement", FAST 2004, fig. 2.
 Differs from libCacheSim, which divides the sizes of the ghost lists as integers and drops ghosts by other conditions.
-With byte sizes all counts are bytes, the step of p is multiplied by the object's size,
-and ghosts are dropped until the newcomer fits the two limits of the paper.
+
+With byte sizes all counts are bytes, the step of p is multiplied by the object's size, and ghosts are dropped until the
+newcomer fits the two limits of the paper.
 """
 
 from __future__ import annotations
