@@ -15,7 +15,7 @@ from ..traces.units import Size, parse_duration, parse_size
 if TYPE_CHECKING:
     from ..traces.request import RequestTrace
 
-__all__ = ["Capacity", "capacity_of", "lifetimes", "warmup_end", "window_bounds"]
+__all__ = ["Capacity", "capacity_of", "lifetimes", "states_no_ttls", "warmup_end", "window_bounds"]
 
 MOST_WINDOWS = 100_000
 
@@ -105,24 +105,27 @@ def window_bounds(text: str | float, trace: RequestTrace, start: int) -> npt.NDA
 def lifetimes(ttl: str | float | None, trace: RequestTrace) -> npt.NDArray[np.float32] | None:
     """Lifetime of each request's object, seconds: from the trace (``"trace"``) or the same for all (``"60s"``).
 
+    None when nothing expires: without `ttl`, or when the trace states none (`states_no_ttls` says so beforehand).
+
     Raises
     ------
     UsageError
-        The trace has no TTLs, or no times by which they could run out.
+        The trace has no times by which lifetimes could run out.
     """
-    if ttl is None:
+    if ttl is None or states_no_ttls(ttl, trace):
         return None
     _times(trace, "a TTL")
     if ttl == "trace":
-        if trace.ttls is None:
-            raise UsageError(
-                f"{trace.name} has no TTLs (--ttl trace); give one for all, as in --ttl 60s, or leave it out"
-            )
         return trace.ttls
     seconds = parse_duration(ttl) if isinstance(ttl, str) else float(ttl)
     same = np.full(len(trace), seconds, np.float32)
     same.setflags(write=False)
     return same
+
+
+def states_no_ttls(ttl: str | float | None, trace: RequestTrace) -> bool:
+    """Return whether the TTLs of the trace were asked for and it has none: nothing will expire, which must be said."""
+    return ttl == "trace" and trace.ttls is None
 
 
 def _times(trace: RequestTrace, what: str) -> Any:

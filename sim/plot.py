@@ -159,11 +159,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], data: pd.DataFrame
 
 
 def _panels(count: int, columns: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
+    from .picture import Picture
 
     columns = min(count, columns)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(1.6 + 4.4 * columns, 0.4 + 3.6 * rows), layout="constrained")
+    figure = Picture(figsize=(1.6 + 4.4 * columns, 0.4 + 3.6 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels[count:]:
         axes.set_axis_off()

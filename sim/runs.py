@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ..traces.errors import UsageError
 from ..traces.units import Size
 from . import loop as at
 from .job import Job, check_capable
-from .plan import Capacity, capacity_of, lifetimes, warmup_end, window_bounds
+from .plan import Capacity, capacity_of, lifetimes, states_no_ttls, warmup_end, window_bounds
 
 if TYPE_CHECKING:
     from ..traces.request import RequestTrace
@@ -83,6 +84,11 @@ class Run:
                 rows.append(self._row(first, last, None, None, k, begins))
         return rows
 
+    def _ttl_words(self) -> str | None:
+        if states_no_ttls(self.ttl, self.trace):
+            return "trace (states none)"
+        return None if self.ttl is None else str(self.ttl)
+
     def _row(
         self, first: Any, last: Any, cpu_s: float | None, replayed: int | None, window: int | None, begins: float | None
     ) -> dict[str, Any]:
@@ -102,7 +108,7 @@ class Run:
             "capacity_bytes": self.capacity.amount if byte_sizes else None,
             "capacity_objects": None if byte_sizes else self.capacity.amount,
             "seed": self.seed,
-            "ttl": None if self.ttl is None else str(self.ttl),
+            "ttl": self._ttl_words(),
             "warmup": str(self.warmup),
             "window": window,
             "window_start_s": begins,
@@ -153,14 +159,14 @@ def plan_runs(
             raise UsageError(f"nothing to replay: no {what} given")
     runs = []
     for trace in traces:
-        lifetimes(ttl, trace)
+        expiring = lifetimes(ttl, trace) is not None
         begin = warmup_end(warmup, trace)
         if window is not None:
             window_bounds(window, trace, begin)
         for size in sizes:
             capacity = capacity_of(size, trace, ignore_sizes=ignore_sizes)
             for policy in chosen:
-                check_capable(policy, trace, byte_sizes=capacity.byte_sizes, ttl=ttl is not None)
+                check_capable(policy, trace, byte_sizes=capacity.byte_sizes, ttl=expiring)
                 random = any(part.spec.random for part in policy.parts())
                 runs += [
                     Run(trace, policy, capacity, seed, ttl, warmup, window) for seed in (seeds if random else seeds[:1])
@@ -219,6 +225,7 @@ def replay(
         Charge every object 1, whatever the trace says.
     ttl : str or float, optional
         ``"trace"``, a duration (``"60s"``), or seconds. A request that finds an expired object is a miss that refreshes it.
+        With ``"trace"`` and a trace that states none, nothing expires, and a warning says so.
     warmup : str or float
         ``"20%"``, ``"10min"`` or a fraction: replayed, not counted.
     window : str or float, optional
@@ -259,6 +266,9 @@ def replay(
         warmup=warmup,
         window=window,
     )
+    for trace in opened:
+        if states_no_ttls(ttl, trace):
+            warnings.warn(f"{trace.name} states no TTLs: nothing expires", stacklevel=2)
     finished = {id(run): rows for run, rows in run_all(runs, threads=threads, progress=progress)}
     return Result.from_rows(itertools.chain.from_iterable(finished[id(run)] for run in runs), opened)
 

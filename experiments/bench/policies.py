@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...policies.registry import parse_policy
+from ...policies.registry import parse_policy, spec_of
 from ...sim import loop as at
 from ...sim.job import Job
 from . import by_hand
@@ -35,6 +35,8 @@ def against_peer(trace: RequestTrace, path: Path, *, rounds: int) -> Iterator[di
     byte_sizes = trace.sizes is not None
     footprint = trace.footprint_bytes if byte_sizes else trace.n_objects
     for policy in PEERS:
+        if byte_sizes and not spec_of(policy).sizes:
+            continue
         requests = min(len(trace), SLOW_REQUESTS) if policy in SLOW else len(trace)
         for fraction in FRACTIONS:
             capacity = int(footprint * fraction)  # type: ignore[operator]

@@ -98,6 +98,7 @@ def replay(
     from .blas import postpone_scipy
 
     postpone_scipy()
+    from ...sim.plan import states_no_ttls
     from ...sim.runs import plan_runs
     from ..sources import open_sources
     from .notes import facts, say_notes
@@ -120,8 +121,12 @@ def replay(
         window=window,
     )
     _check_metric(metric, runs)
-    if sample is not None and not quiet and any(not run.capacity.label.endswith("%") for run in runs):
-        say(f"sizes in bytes or objects are those of the sample: nothing is scaled by {sample}")
+    if not quiet:
+        for trace in opened:
+            if states_no_ttls(ttl, trace):
+                say(f"{trace.name} states no TTLs: nothing expires")
+        if sample is not None and any(not run.capacity.label.endswith("%") for run in runs):
+            say(f"sizes in bytes or objects are those of the sample: nothing is scaled by {sample}")
     keys = {run_key(run): run for run in runs}  # a policy or a size that is named twice is replayed once
     with _journal(output, resume) as journal:
         finished: dict[str, Rows] = {} if journal is None else journal.finished

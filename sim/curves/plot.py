@@ -40,12 +40,12 @@ def plot_curves(curves: Sequence[Curve], metric: str = "miss_ratio") -> Figure:
     UnknownNameError
         A curve without that metric.
     """
-    from matplotlib.figure import Figure
+    from ..picture import Picture
 
     units = {curve.unit for curve in curves}
     if len(units) != 1:
         raise UsageError("one picture shows curves in objects or curves in bytes, at least one and not both")
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     names = {curve.trace for curve in curves}
     for curve in curves:

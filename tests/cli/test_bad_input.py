@@ -35,7 +35,6 @@ def refusal(cli, *words, code):
         (["-s", "-5MB"], "size '-5MB'"),
         (["-s", "10G"], "unknown unit 'G'"),
         (["--ttl", "60"], "duration '60' has no unit"),
-        (["--ttl", "trace"], "has no TTLs"),
         (["--warmup", "100%"], "leaves nothing to count"),
         (["--window", "1us"], "take longer ones"),
         (["--metric", "cost"], "needs the origin time of each request"),

@@ -143,6 +143,8 @@ def test_ttl(cli, web):
 
     assert expired() == 0
     assert expired("--ttl", "30s") > 0
+    told = cli("replay", web, "-p", "lru", "-s", "40obj", "--ttl", "trace").stderr
+    assert told == "evictlab: web.csv states no TTLs: nothing expires\n"
 
 
 def test_absolute_sizes_of_a_sample_are_remarked_on(cli, web):

@@ -56,6 +56,12 @@ def test_ttl_of_the_trace():
     assert (row["expired"], row["hits"]) == (1, 2)
 
 
+def test_a_trace_that_states_no_ttls_is_replayed_without_and_says_so():
+    with pytest.warns(UserWarning, match="small states no TTLs"):
+        row = replay(small_trace(), "lru", "3obj", ttl="trace").frame.iloc[0]
+    assert (row["expired"], row["hits"], row["ttl"]) == (0, 3, "trace (states none)")
+
+
 def test_costs_measure_the_origin_time_saved():
     row = replay(small_trace(costs=[5, 1, 5, 1, 5, 1]), "lru", "3obj").frame.iloc[0]
     assert (row["cost_s"], row["saved_s"]) == (18, 11)
@@ -142,7 +148,6 @@ def test_progress_adds_up_to_the_requests():
         ({"sizes": "100"}, UnitError, "100obj"),
         ({"sizes": "0obj"}, UnitError, "at least 1"),
         ({"sizes": "1GiB"}, UsageError, "has no sizes"),
-        ({"ttl": "trace"}, UsageError, "no TTLs"),
         ({"warmup": "100%"}, UsageError, "nothing to count"),
         ({"warmup": "1h"}, UsageError, "nothing to count"),
         ({"window": "0s"}, UsageError, "empty"),
