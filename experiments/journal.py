@@ -28,7 +28,7 @@ def run_key(run: Run) -> str:
     return json.dumps(
         [
             run.trace.name,
-            list(about.sources),
+            [[source, *_state(source)] for source in about.sources],
             about.options,
             len(run.trace),
             run.policy.label,
@@ -43,6 +43,15 @@ def run_key(run: Run) -> str:
         ],
         default=str,
     )
+
+
+def _state(source: str) -> tuple[int, int]:
+    """Size and time of change of a source file: rows of an older version are not those of the present one."""
+    try:
+        facts = Path(source).stat()
+    except OSError:
+        return 0, 0
+    return facts.st_size, facts.st_mtime_ns
 
 
 class Journal:

@@ -5,8 +5,7 @@ Names are imported when first used; no file of this folder has the name of one o
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from ...traces.lazy import lazy_names
 
 _HOME = {
     "Curve": "result",
@@ -18,13 +17,4 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

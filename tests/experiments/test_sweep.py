@@ -41,15 +41,8 @@ def test_a_sweep_is_the_whole_grid(folder):
 
 def test_an_interrupted_sweep_goes_on_where_it_was(folder):
     whole = run_sweep(folder / "sweep.toml", output=folder / "whole.parquet")
-    told = []
-
-    def interrupt(requests):
-        told.append(requests)
-        if len(told) > 4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(folder / "sweep.toml", progress=interrupt, threads=1)
+        run_sweep(folder / "sweep.toml", progress=_interrupt_after(4), threads=1)
     assert not (folder / "rows.parquet").exists()
     with pytest.raises(UsageError, match="--resume"):
         run_sweep(folder / "sweep.toml")
@@ -60,6 +53,25 @@ def test_an_interrupted_sweep_goes_on_where_it_was(folder):
     resumed = run_sweep(folder / "sweep.toml", resume=True)
     assert comparable(resumed).equals(comparable(whole))
     assert not journal.exists()
+
+
+def test_rows_of_a_trace_that_was_changed_meanwhile_are_not_taken_over(folder):
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(folder / "sweep.toml", progress=_interrupt_after(3), threads=1)
+    (folder / "a.lis").write_text("".join(f"{k % 5} 3 0 {k}\n" for k in range(300)))
+    fresh = run_sweep(folder / "sweep.toml", output=folder / "fresh.parquet")
+    assert comparable(run_sweep(folder / "sweep.toml", resume=True)).equals(comparable(fresh))
+
+
+def _interrupt_after(calls):
+    told = []
+
+    def interrupt(requests):
+        told.append(requests)
+        if len(told) > calls:
+            raise KeyboardInterrupt
+
+    return interrupt
 
 
 def test_the_journal_is_on_disk_after_every_run(tmp_path):
