@@ -59,6 +59,8 @@ KERNEL_OPTIONS: dict[str, Any] = {
     "boundscheck": False,
     "error_model": "numpy",
     "forceinline": True,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
     "_nrt": False,
 }
 """numba options of everything that runs inside the replay loop; ``error_model="numpy"`` drops the check for

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...traces.errors import MissingExtraError
 
-__all__ = ["PEERS", "PLUGIN_SCRIPT", "peer_cache", "peer_reader"]
+__all__ = ["PEERS", "PLUGIN_SCRIPT", "SLOW", "peer_cache", "peer_reader"]
 
 PEERS = {
     "fifo": "FIFO",
@@ -30,8 +30,8 @@ PEERS = {
 }
 """Policies of both, by our name."""
 
-SLOW = {"hyperbolic", "cacheus", "gdsf"}
-"""Rivals that need more than a second per million requests: measured once, on the trace's beginning."""
+SLOW = {"hyperbolic", "cacheus", "gdsf", "wtinylfu"}
+"""Rivals that can need more than a second per million requests: measured once, on the trace's beginning."""
 
 
 def _package() -> Any:
