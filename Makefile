@@ -27,9 +27,8 @@ help:  ## list what can be made
 	$(PIP) -e '.[test]'
 	touch $@
 
-demo: .venv/.base  ## replay the embedded trace: a table, and a picture in demo/
-	mkdir -p demo
-	$(BIN)/evictlab replay demo --policy lru,fifo,sieve,s3fifo,arc,wtinylfu,belady --size 0.1%,1%,10% --plot demo/demo.png
+demo: .venv/.base  ## replay the embedded trace: a table, and a picture in demo.png
+	$(BIN)/evictlab replay demo --policy lru,fifo,sieve,s3fifo,arc,wtinylfu,belady --size 0.1%,1%,10% --plot demo.png
 
 test: .venv/.test  ## run every test that this machine has the parts for
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
@@ -50,4 +49,4 @@ bench: .venv/.test  ## speed against libcachesim; writes experiments/results/
 	$(BIN)/python -m evictlab.experiments.bench
 
 clean:  ## remove the environment and everything that was made
-	rm -rf .venv .links .cache demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .links .cache demo.png demo.csv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

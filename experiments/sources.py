@@ -99,8 +99,8 @@ def open_source(
 
 
 def _is_generated(source: str) -> bool:
-    """Whether `source` names a generator, rightly spelt or not, and not a file."""
-    if Path(source).exists():
+    """Whether `source` names a generator, rightly spelt or not, and not a file; a folder `demo` hides no generator."""
+    if Path(source).is_file():
         return False
     from ..traces.generate import GENERATORS
     from ..traces.readers import FORMATS

@@ -83,7 +83,7 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
     expired = 0
     refused = 0
     too_large = 0
-    used = counts[USED]
+    free = capacity - counts[USED]  # what is compared with each size; `used + size` costs a twentieth of the speed
     for i in range(start, stop):
         obj = unsigned(ids[i])
         size = 1
@@ -112,24 +112,24 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
             outcome = REFUSED_MISS
         elif admit(state, obj, i, size):
             room = True
-            while used + size > capacity:
-                victim = evict(state, obj, i, size)
+            while size > free:
+                victim = unsigned(evict(state, obj, i, size))
                 if victim == obj:  # the policy would rather keep what it has
                     room = False
                     break
                 evictions += 1
                 if stored is not None:
-                    used -= stored[victim]
+                    free += stored[victim]
                     stored[victim] = 0
                 else:
-                    used -= 1
+                    free += 1
             if room:
                 if stored is not None:
                     stored[obj] = size
                 if ttls is not None:
                     expires[obj] = times[i] + ttls[i]
                 insert(state, obj, i, size)
-                used += size
+                free -= size
             else:
                 refused += 1
                 outcome = REFUSED_MISS
@@ -146,10 +146,16 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
     counts[EXPIRED] += expired
     counts[REFUSED] += refused
     counts[TOO_LARGE] += too_large
-    counts[USED] = used
+    counts[USED] = capacity - free
 
 
-_LOOP_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
+_LOOP_OPTIONS = {
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    "_nrt": False,
+}
 
 
 def loop_for(state: Any) -> Any:

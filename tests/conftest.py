@@ -10,8 +10,10 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Kernels compiled by tests are kept from run to run, in the checkout and not in the user's cache folder.
+# What tests compile is kept from run to run, in the checkout; nothing is written to the home folder.
 os.environ["EVICTLAB_CACHE_DIR"] = str(ROOT / ".cache")
+os.environ["IPYTHONDIR"] = str(ROOT / ".cache" / "ipython")
+os.environ["MPLCONFIGDIR"] = str(ROOT / ".cache" / "matplotlib")
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ from .home import cache_home, is_writable
 
 __all__ = ["compiled", "kernel", "source_digest"]
 
-OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False}
-"""What `kernel` asks of numba unless told otherwise."""
+OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "no_cfunc_wrapper": True}
+"""What `kernel` asks of numba unless told otherwise; nobody calls the functions from C, and each wrapper is compiled, too."""
 
 _deciding_where = threading.Lock()
 

@@ -27,7 +27,7 @@ def lru(ids, capacity, n_objects):  # type: ignore[no-untyped-def]
     used = 0
     hits = 0
     for i in range(len(ids)):
-        obj = ids[i]
+        obj = np.uint32(ids[i])
         slot = slot_of[obj]
         if slot >= 0:
             hits += 1
@@ -64,7 +64,7 @@ def sieve(ids, capacity, n_objects):  # type: ignore[no-untyped-def]
     used = 0
     hits = 0
     for i in range(len(ids)):
-        obj = ids[i]
+        obj = np.uint32(ids[i])
         if mark[obj] != 0:
             hits += 1
             mark[obj] = 2
@@ -118,7 +118,7 @@ def s3fifo(ids, capacity, n_objects):  # type: ignore[no-untyped-def]
     evicted = False
     hits = 0
     for i in range(len(ids)):
-        obj = ids[i]
+        obj = np.uint32(ids[i])
         if where[obj] != 0:
             hits += 1
             if freq[obj] < 3:

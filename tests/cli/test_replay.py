@@ -191,7 +191,9 @@ def test_lost_and_mended_records_are_told_on_stderr(cli, tmp_path):
     assert cli("replay", path, "-p", "lru", "-s", "2obj", "--quiet").stderr == ""
 
 
-def test_the_demo_runs_without_any_option(cli):
+def test_the_demo_runs_without_any_option_even_beside_a_folder_of_that_name(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
     result = cli("replay", "demo")
     assert lines_of(result.stdout)[2] == ["policy", "0.1%", "1%", "10%", "Mreq/s"]
     assert [line[0] for line in lines_of(result.stdout)[4:]] == ["lru", "sieve", "s3fifo"]

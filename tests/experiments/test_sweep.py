@@ -120,8 +120,9 @@ def test_seeds():
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_ray_gives_the_same_rows_plug_in_included(folder):
+def test_ray_gives_the_same_rows_plug_in_included(folder, tmp_path_factory, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'evictlab[ray]'")
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # Ray keeps a token there
     plugin = ROOT / "experiments" / "examples" / "my_lru.py"
     (folder / "sweep.toml").write_text(SWEEP.replace('"random"', f'"{plugin}", "random"'))
     here = run_sweep(folder / "sweep.toml", output=folder / "here.parquet")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...contract import helper, kernels
+from ...contract import helper, kernels, unsigned
 from ...registry import Policy, policy
 from ...setting import Setting
 
@@ -23,7 +23,7 @@ __all__ = ["Sieve"]
 
 _OUT, _IN, _VISITED = 0, 1, 2
 _HEAD, _HAND = 0, 1
-_HOLE = -1
+_HOLE = 2**32 - 1
 
 
 class State(NamedTuple):
@@ -33,8 +33,8 @@ class State(NamedTuple):
     ----------
     mark : uint8[n_objects]
         0 not resident, 1 resident, 2 resident and visited.
-    queue : int32[2 * most residents + 64]
-        Objects from oldest to newest, -1 where one was evicted.
+    queue : uint32[2 * most residents + 64]
+        Objects from oldest to newest, 2**32 - 1 where one was evicted.
     ends : uint32[2]
         First free place, and place of the hand.
     """
@@ -52,7 +52,7 @@ class Sieve(Policy):
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
         room = 2 * setting.max_resident + 64
-        return State(np.zeros(setting.n_objects, np.uint8), np.empty(room, np.int32), np.zeros(2, np.uint32))
+        return State(np.zeros(setting.n_objects, np.uint8), np.empty(room, np.uint32), np.zeros(2, np.uint32))
 
 
 def _find(state, obj):
@@ -81,7 +81,7 @@ def _close_holes(state):
         if at == hand:
             state.ends[_HAND] = to
         obj = state.queue[at]
-        if obj >= 0:
+        if obj != _HOLE:
             state.queue[to] = obj
             to += 1
     return to
@@ -94,13 +94,13 @@ def _seek(state):
     head = state.ends[_HEAD]
     while True:
         if hand == head:
-            hand = 0
+            hand = unsigned(0)
         obj = state.queue[hand]
-        if obj >= 0:
+        if obj != _HOLE:
             if state.mark[obj] == _IN:
                 return hand
             state.mark[obj] = _IN
-        hand += 1
+        hand = unsigned(hand + 1)
 
 
 def _peek(state, obj, now, size):
@@ -118,8 +118,8 @@ def _evict(state, obj, now, size):
     if hand + 1 < head:
         state.ends[_HAND] = hand + 1
     else:  # past the newest object the hand starts again at the oldest, whatever enters meanwhile
-        while head > 0 and state.queue[head - 1] < 0:
-            head -= 1
+        while head > 0 and state.queue[unsigned(head - 1)] == _HOLE:
+            head = unsigned(head - 1)
         state.ends[_HEAD] = head
         state.ends[_HAND] = 0
     return victim

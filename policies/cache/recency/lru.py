@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...contract import kernels
+from ...contract import kernels, unsigned
 from ...registry import Policy, policy
 from ...setting import Setting
 from ...shelf import Shelf, bottom, give_back, make_shelf, push, take, unlink
@@ -38,7 +38,7 @@ def _find(state, obj):
 
 
 def _hit(state, obj, now, size):
-    slot = state.shelf.slot_of[obj]
+    slot = unsigned(state.shelf.slot_of[obj])
     unlink(state.shelf, slot)
     push(state.shelf, 0, slot)
 
