@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .contract import helper
-from .shelf import Shelf, give_back, make_shelf, oldest, push, take, unlink
+from .contract import helper, unsigned
+from .shelf import Shelf, bottom, give_back, make_shelf, newest, oldest, push, take, unlink
 
 __all__ = ["Buckets", "count_of", "enter", "leave", "lowest_bucket", "make_buckets", "promote", "second_order"]
 
@@ -28,13 +28,13 @@ class Buckets(NamedTuple):
     ----------
     shelf : Shelf
         Slots for m members, and lists 0 .. m. List m is always empty: it closes the chain into a ring.
-    bucket_of : int32[m]
+    bucket_of : uint32[m]
         By slot: the list it is in.
     count : int64[m + 1]
         By list: the count of its members; 0 for list m.
-    chain : int32[m + 1, 2]
-        By list: its neighbours, with lower and with higher counts. Unused lists are chained by the first.
-    free : int64[1]
+    chain : uint32[2 * (m + 1)]
+        By list: its neighbours, with lower and with higher counts, side by side. Unused lists are chained by the first.
+    free : uint32[1]
         A list that is unused.
     """
 
@@ -47,15 +47,15 @@ class Buckets(NamedTuple):
 
 def make_buckets(n_objects: int, most: int) -> Buckets:
     """Return an empty chain for at most `most` members among `n_objects` objects."""
-    chain = np.empty((most + 1, 2), np.int32)
-    chain[:, _LOWER] = np.arange(1, most + 2)
-    chain[most] = most
+    chain = np.empty(2 * (most + 1), np.uint32)
+    chain[_LOWER::2] = np.arange(1, most + 2)
+    chain[2 * most :] = most
     return Buckets(
         make_shelf(n_objects, most, most + 1),
-        np.empty(most, np.int32),
+        np.empty(most, np.uint32),
         np.zeros(most + 1, np.int64),
         chain,
-        np.zeros(1, np.int64),
+        np.zeros(1, np.uint32),
     )
 
 
@@ -70,11 +70,11 @@ def second_order(buckets: Buckets, n_lists: int = 1) -> Shelf:
 def enter(buckets, obj, count):
     """Add `obj` (not a member; there must be room) with this count, 1 or more, and return its slot."""
     slot = take(buckets.shelf, obj)
-    below = len(buckets.bucket_of)
-    bucket = buckets.chain[below, _HIGHER]
+    below = unsigned(len(buckets.bucket_of))
+    bucket = buckets.chain[2 * below + _HIGHER]
     while buckets.count[bucket] != 0 and buckets.count[bucket] < count:
         below = bucket
-        bucket = buckets.chain[bucket, _HIGHER]
+        bucket = buckets.chain[2 * bucket + _HIGHER]
     if buckets.count[bucket] != count:
         bucket = _open(buckets, below, count)
     buckets.bucket_of[slot] = bucket
@@ -87,17 +87,19 @@ def promote(buckets, slot):
     """Count one more request of a member."""
     bucket = buckets.bucket_of[slot]
     count = buckets.count[bucket] + 1
-    higher = buckets.chain[bucket, _HIGHER]
+    higher = buckets.chain[2 * bucket + _HIGHER]
+    alone = bottom(buckets.shelf, bucket) == newest(buckets.shelf, bucket)
+    joins = buckets.count[higher] == count
+    if alone and not joins:  # most hits of the most requested: nobody has to move
+        buckets.count[bucket] = count
+        return
     unlink(buckets.shelf, slot)
-    alone = oldest(buckets.shelf, bucket) < 0
-    if buckets.count[higher] == count:
+    if not joins:
+        bucket = _open(buckets, bucket, count)
+    else:
         if alone:
             _close(buckets, bucket)
         bucket = higher
-    elif alone:
-        buckets.count[bucket] = count
-    else:
-        bucket = _open(buckets, bucket, count)
     buckets.bucket_of[slot] = bucket
     push(buckets.shelf, bucket, slot)
 
@@ -105,7 +107,7 @@ def promote(buckets, slot):
 @helper
 def lowest_bucket(buckets):
     """Return the list of the members with the lowest count (there must be one)."""
-    return buckets.chain[len(buckets.bucket_of), _HIGHER]
+    return buckets.chain[2 * len(buckets.bucket_of) + _HIGHER]
 
 
 @helper
@@ -128,22 +130,22 @@ def leave(buckets, slot):
 def _open(buckets, below, count):
     """Take an unused list for this count and chain it above `below`."""
     bucket = buckets.free[0]
-    buckets.free[0] = buckets.chain[bucket, _LOWER]
-    above = buckets.chain[below, _HIGHER]
+    buckets.free[0] = buckets.chain[2 * bucket + _LOWER]
+    above = buckets.chain[2 * below + _HIGHER]
     buckets.count[bucket] = count
-    buckets.chain[bucket, _LOWER] = below
-    buckets.chain[bucket, _HIGHER] = above
-    buckets.chain[below, _HIGHER] = bucket
-    buckets.chain[above, _LOWER] = bucket
+    buckets.chain[2 * bucket + _LOWER] = below
+    buckets.chain[2 * bucket + _HIGHER] = above
+    buckets.chain[2 * below + _HIGHER] = bucket
+    buckets.chain[2 * above + _LOWER] = bucket
     return bucket
 
 
 @helper
 def _close(buckets, bucket):
     """Take an empty list out of the chain."""
-    lower = buckets.chain[bucket, _LOWER]
-    higher = buckets.chain[bucket, _HIGHER]
-    buckets.chain[lower, _HIGHER] = higher
-    buckets.chain[higher, _LOWER] = lower
-    buckets.chain[bucket, _LOWER] = buckets.free[0]
+    lower = buckets.chain[2 * bucket + _LOWER]
+    higher = buckets.chain[2 * bucket + _HIGHER]
+    buckets.chain[2 * lower + _HIGHER] = higher
+    buckets.chain[2 * higher + _LOWER] = lower
+    buckets.chain[2 * bucket + _LOWER] = buckets.free[0]
     buckets.free[0] = bucket

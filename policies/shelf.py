@@ -27,6 +27,7 @@ __all__ = [
     "push_oldest",
     "take",
     "unlink",
+    "unlink_bottom",
 ]
 
 _OLDER, _NEWER = 0, 1
@@ -125,6 +126,17 @@ def oldest(shelf, which):
 def bottom(shelf, which):
     """Return the oldest slot of list `which`, which must not be empty: `oldest` without the test (a tenth of LRU's time)."""
     return shelf.links[2 * (len(shelf.obj_of) + which) + _NEWER]
+
+
+@helper
+def unlink_bottom(shelf, which):
+    """Take the oldest slot out of list `which`, which must not be empty, and return it; cheaper than `unlink`."""
+    end = len(shelf.obj_of) + which
+    slot = shelf.links[2 * end + _NEWER]
+    newer_slot = shelf.links[2 * slot + _NEWER]
+    shelf.links[2 * end + _NEWER] = newer_slot
+    shelf.links[2 * newer_slot + _OLDER] = end
+    return slot
 
 
 @helper

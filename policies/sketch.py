@@ -136,13 +136,13 @@ def add(sketch, obj):
         (words[m] >> s) & _COUNTER,
     )
     least = min(min(a, b), min(c, d))
-    if least == _COUNTER:
-        return
-    words[i] += np.uint64(a == least) << p
-    words[j] += np.uint64(b == least) << q
-    words[k] += np.uint64(c == least) << r
-    words[m] += np.uint64(d == least) << s
-    sketch.numbers[_ADDITIONS] += 1
+    # Whether an object's counters are full cannot be foretold, so it is counted in and not branched upon.
+    grows = least != _COUNTER
+    words[i] += np.uint64((a == least) & grows) << p
+    words[j] += np.uint64((b == least) & grows) << q
+    words[k] += np.uint64((c == least) & grows) << r
+    words[m] += np.uint64((d == least) & grows) << s
+    sketch.numbers[_ADDITIONS] += grows
     if sketch.numbers[_ADDITIONS] >= sketch.numbers[_PERIOD]:
         _halve(sketch)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import policies
-from ..policies.contract import admit, evict, find, hit, insert, kernels_of, unsigned
+from ..policies.contract import admit, evict, find, hit, insert, kernels_of, place, unsigned
 from ..traces.home import cache_home
 
 __all__ = [
@@ -85,28 +85,29 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
     too_large = 0
     free = capacity - counts[USED]  # what is compared with each size; `used + size` costs a twentieth of the speed
     for i in range(start, stop):
-        obj = unsigned(ids[i])
+        at = place(i)
+        obj = unsigned(ids[at])
         size = 1
         if sizes is not None:
-            size = sizes[i]
+            size = sizes[at]
             n_bytes += size
         if costs is not None:
-            saved[0] += costs[i]
+            saved[0] += costs[at]
         outcome = MISS
         if find(state, obj):
             outcome = HIT
             if ttls is not None:  # noqa: SIM102 - numba prunes the test for None only when it stands alone
-                if expires[obj] <= times[i]:
+                if expires[obj] <= times[at]:
                     outcome = EXPIRED_MISS
                     expired += 1
-                    expires[obj] = times[i] + ttls[i]
+                    expires[obj] = times[at] + ttls[at]
             hit(state, obj, i, size)
             if ttls is None or outcome == HIT:
                 hits += 1
                 if sizes is not None:
                     hit_bytes += size
                 if costs is not None:
-                    saved[1] += costs[i]
+                    saved[1] += costs[at]
         elif size > capacity:
             too_large += 1
             outcome = REFUSED_MISS
@@ -127,7 +128,7 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
                 if stored is not None:
                     stored[obj] = size
                 if ttls is not None:
-                    expires[obj] = times[i] + ttls[i]
+                    expires[obj] = times[at] + ttls[at]
                 insert(state, obj, i, size)
                 free -= size
             else:
@@ -137,7 +138,7 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
             refused += 1
             outcome = REFUSED_MISS
         if outcomes is not None:
-            outcomes[i] = outcome
+            outcomes[at] = outcome
     counts[REQUESTS] += stop - start
     counts[HITS] += hits
     counts[BYTES] += n_bytes

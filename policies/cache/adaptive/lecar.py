@@ -24,12 +24,12 @@ import numpy as np
 
 from ....traces.errors import UsageError
 from ...buckets import Buckets, enter, leave, lowest_bucket, make_buckets, promote, second_order
-from ...contract import helper, kernels, weight
+from ...contract import helper, kernels, unsigned, weight
 from ...ghost import Ghost, forget, make_ghost, remember, remembers
 from ...random import random_unit
 from ...registry import Policy, policy
 from ...setting import Setting
-from ...shelf import Shelf, oldest, push, unlink
+from ...shelf import Shelf, bottom, push, unlink
 
 __all__ = ["Lecar"]
 
@@ -119,7 +119,7 @@ def _find(state, obj):
 
 
 def _hit(state, obj, now, size):
-    slot = state.recency.slot_of[obj]
+    slot = unsigned(state.recency.slot_of[obj])
     unlink(state.recency, slot)
     push(state.recency, 0, slot)
     promote(state.counts, slot)
@@ -154,7 +154,7 @@ def _insert(state, obj, now, size):
 
 def _evict(state, obj, now, size):
     by_lru = random_unit(state.rng) < state.learnt[_WEIGHT]
-    slot = oldest(state.recency, 0) if by_lru else oldest(state.counts.shelf, lowest_bucket(state.counts))
+    slot = bottom(state.recency, 0) if by_lru else bottom(state.counts.shelf, lowest_bucket(state.counts))
     unlink(state.recency, slot)
     victim = leave(state.counts, slot)
     state.left_at[victim] = now

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...contract import kernels, unsigned
 from ...registry import Policy, policy
 from ...setting import Setting
-from ...shelf import Shelf, bottom, give_back, make_shelf, push, take, unlink
+from ...shelf import Shelf, bottom, give_back, make_shelf, push, take, unlink, unlink_bottom
 
 __all__ = ["Lru"]
 
@@ -52,9 +52,7 @@ def _peek(state, obj, now, size):
 
 
 def _evict(state, obj, now, size):
-    slot = bottom(state.shelf, 0)
-    unlink(state.shelf, slot)
-    return give_back(state.shelf, slot)
+    return give_back(state.shelf, unlink_bottom(state.shelf, 0))
 
 
 kernels(State, _find, _hit, _insert, _evict, peek=_peek)
