@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +73,22 @@ class Result:
     windows : DataFrame
         The same for each time window, with `window` and `window_start_s`; empty without windows.
     provenance : dict of str to dict
-        What is known about each trace: source, sha256, reader, dropped and repaired records.
+        What is known about each trace: source, sha256, reader, dropped and repaired records. The digests are computed
+        when first asked for, as they are by everything that writes the table.
     """
 
-    def __init__(self, frame: pd.DataFrame, windows: pd.DataFrame, provenance: dict[str, dict[str, Any]]) -> None:
-        self.frame, self.windows, self.provenance = frame, windows, provenance
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        windows: pd.DataFrame,
+        provenance: dict[str, dict[str, Any]] | Callable[[], dict[str, dict[str, Any]]],
+    ) -> None:
+        self.frame, self.windows, self._provenance = frame, windows, provenance
+
+    @cached_property
+    def provenance(self) -> dict[str, dict[str, Any]]:
+        """What is known about each trace, by its name."""
+        return self._provenance() if callable(self._provenance) else self._provenance
 
     @classmethod
     def from_rows(cls, rows: Iterable[dict[str, Any]], traces: Sequence[RequestTrace] = ()) -> Result:
@@ -88,8 +100,12 @@ class Result:
         whole = whole.astype(COLUMNS)
         in_window = whole["window"].notna()
         frame = whole[~in_window].drop(columns=["window", "window_start_s"]).reset_index(drop=True)
-        provenance = {trace.name: trace.provenance.to_dict() | {"sha256": trace.provenance.sha256} for trace in traces}
-        return cls(frame, whole[in_window].reset_index(drop=True), provenance)
+        origins = [trace.provenance for trace in traces]  # and not the traces, which the table would keep in memory
+        return cls(
+            frame,
+            whole[in_window].reset_index(drop=True),
+            lambda: {origin.name: origin.to_dict() | {"sha256": origin.sha256} for origin in origins},
+        )
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -21,7 +21,7 @@ import numpy as np
 
 from ...contract import helper, kernels, weight
 from ...registry import Policy, policy
-from ...remembered import make_remembered, remember
+from ...remembered import remember
 from ...setting import Setting
 from ...shelf import Shelf, give_back, make_shelf, oldest, push, take, unlink
 
@@ -47,10 +47,8 @@ class State(NamedTuple):
     origin : int64[1]
         Where the missed object is known: `_B1`, `_B2`, or `_NEW`.
     capacity : int64[1]
-    stored : int64[n_objects] or None
-        Bytes charged for residents.
-    kept : int64[n_objects] or None
-        Bytes charged for ghosts.
+    size : int64[slots], bytes, or None
+        Of the resident or ghost in each slot; None when sizes are off. By slot, and so beside what is touched anyway.
     """
 
     shelf: Shelf
@@ -59,8 +57,7 @@ class State(NamedTuple):
     target: Any
     origin: Any
     capacity: Any
-    stored: Any
-    kept: Any
+    size: Any
 
 
 @policy(
@@ -82,8 +79,7 @@ class Arc(Policy):
             np.zeros(1, np.float64),
             np.full(1, _NEW, np.int64),
             np.full(1, setting.capacity, np.int64),
-            setting.stored,
-            make_remembered(setting),
+            None if setting.stored is None else np.zeros(slots, np.int64),
         )
 
 
@@ -96,7 +92,7 @@ def _hit(state, obj, now, size):
     slot = state.shelf.slot_of[obj]
     if state.part[slot] == _T1:
         state.part[slot] = _T2
-        bytes_held = weight(state.stored, obj)
+        bytes_held = weight(state.size, slot)
         state.used[_T1] -= bytes_held
         state.used[_T2] += bytes_held
     unlink(state.shelf, slot)
@@ -128,8 +124,9 @@ def _insert(state, obj, now, size):
     else:
         slot = state.shelf.slot_of[obj]
         unlink(state.shelf, slot)
-        state.used[origin] -= weight(state.kept, obj)
+        state.used[origin] -= weight(state.size, slot)
         to = _T2
+    remember(state.size, slot, size)
     state.part[slot] = to
     state.used[to] += size
     push(state.shelf, to, slot)
@@ -157,8 +154,8 @@ def _forget(state, ghosts):
     """Drop the oldest of a ghost list."""
     slot = oldest(state.shelf, ghosts)
     unlink(state.shelf, slot)
-    obj = give_back(state.shelf, slot)
-    state.used[ghosts] -= weight(state.kept, obj)
+    give_back(state.shelf, slot)
+    state.used[ghosts] -= weight(state.size, slot)
 
 
 def _peek(state, obj, now, size):
@@ -175,13 +172,12 @@ def _evict(state, obj, now, size):
         _forget(state, _B1)
     slot = oldest(state.shelf, which)
     victim = state.shelf.obj_of[slot]
-    bytes_held = weight(state.stored, victim)
+    bytes_held = weight(state.size, slot)
     unlink(state.shelf, slot)
     used[which] -= bytes_held
     if keeps_ghost:
         state.part[slot] = which + 2
         used[which + 2] += bytes_held
-        remember(state.kept, victim, bytes_held)
         push(state.shelf, which + 2, slot)
     else:
         give_back(state.shelf, slot)
