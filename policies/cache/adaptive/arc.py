@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...contract import helper, kernels, weight
+from ...contract import helper, kernels, unsigned, weight
 from ...registry import Policy, policy
 from ...remembered import remember
 from ...setting import Setting
-from ...shelf import Shelf, give_back, make_shelf, oldest, push, take, unlink
+from ...shelf import Shelf, bottom, give_back, make_shelf, oldest, push, take, unlink
 
 __all__ = ["Arc"]
 
@@ -89,7 +89,7 @@ def _find(state, obj):
 
 
 def _hit(state, obj, now, size):
-    slot = state.shelf.slot_of[obj]
+    slot = unsigned(state.shelf.slot_of[obj])
     if state.part[slot] == _T1:
         state.part[slot] = _T2
         bytes_held = weight(state.size, slot)
@@ -170,7 +170,7 @@ def _evict(state, obj, now, size):
     is_new = state.origin[0] == _NEW  # case IV: the directory has to make room as well
     while is_new and used[_B1] > 0 and used[_T1] + used[_B1] + size > capacity:
         _forget(state, _B1)
-    slot = oldest(state.shelf, which)
+    slot = bottom(state.shelf, which)
     victim = state.shelf.obj_of[slot]
     bytes_held = weight(state.size, slot)
     unlink(state.shelf, slot)
