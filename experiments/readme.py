@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
@@ -93,7 +94,21 @@ def _formats() -> str:
     return "\n".join(rows) + "\n"
 
 
-_TABLES = {"policies": _policies, "formats": _formats}
+def _speed() -> str:
+    found = json.loads((ROOT / "experiments" / "results" / "bench.json").read_text())
+    about = found["stamp"]
+    rows = ["| what | aim | measured | met |", "| --- | --- | --- | --- |"]
+    rows += [
+        f"| {row['what']} | {row['aim']} | {row['measured']:.3g} | {'yes' if row['met'] else '**no**'} |"
+        for row in found["verdict"]
+    ]
+    return (
+        "\n".join([*rows, "", f"`{about['command']}` at {about['commit']}; {about['machine']}; {about['versions']}."])
+        + "\n"
+    )
+
+
+_TABLES = {"policies": _policies, "formats": _formats, "speed": _speed}
 
 
 def main() -> int:

@@ -109,6 +109,7 @@ def _written(value: Any) -> str:
 _SPECS: dict[str, PolicySpec] = {}
 _P = TypeVar("_P", bound=type[Policy])
 _HERE = Path(__file__).parent
+_PLUGIN = "evictlab_plugin_"  # begins the module name of a policy that was loaded from a file
 
 
 def policy(
@@ -136,7 +137,7 @@ def policy(
 
     def register(cls: _P) -> _P:
         module = cls.__module__.split(".")
-        own = name or (cls.__name__.lower() if module == ["__main__"] else module[-1])
+        own = name or (cls.__name__.lower() if module == ["__main__"] else module[-1].removeprefix(_PLUGIN))
         known = _SPECS.get(own)
         if known is not None and known.params.__module__ != cls.__module__:
             raise UsageError(
@@ -225,7 +226,7 @@ def load(path: str | Path) -> PolicySpec:
         When there is no such file, or it defines no policy or several.
     """
     path = Path(path).resolve()
-    module_name = f"evictlab_plugin_{path.stem}"
+    module_name = _PLUGIN + path.stem
     if not path.is_file():
         raise UsageError(f"no policy file {path}")
     known = getattr(sys.modules.get(module_name), "__file__", None)

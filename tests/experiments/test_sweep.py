@@ -129,4 +129,5 @@ def test_ray_gives_the_same_rows_plug_in_included(folder, tmp_path_factory, monk
     there = run_sweep(folder / "sweep.toml", on="ray")
     assert comparable(there).equals(comparable(here))
     mine = here.frame[here.frame["policy"].isin(["lru", "my_lru"])]
+    assert set(mine["policy"]) == {"lru", "my_lru"}
     assert mine.groupby(["trace", "capacity"])["hits"].nunique().eq(1).all()
