@@ -32,6 +32,9 @@ METRICS = {
 }
 """Axis label of each metric."""
 
+FEW_CAPACITIES = 3
+"""Up to so many, the capacities themselves are marked on the axis."""
+
 _FIXED = {
     "lru": ("0.55", "-"),
     "fifo": ("0.75", "-"),
@@ -100,6 +103,8 @@ def plot_result(result: Result, metric: str = "miss_ratio", *, columns: int = 3)
         _draw_lines(axes, rows, amount, metric) if rows[amount].nunique() > 1 else _draw_bars(axes, rows, metric)
         if rows[amount].nunique() > 1:
             capacity_axis(axes, unit)
+            if rows[amount].nunique() <= FEW_CAPACITIES:  # powers of the base may miss all of them
+                axes.set_xticks(sorted(rows[amount].unique()))
             axes.set_ylabel(METRICS[metric])
         axes.set_title(_finding(trace, rows, metric), fontsize=10)
     _legend(figure, panels)

@@ -65,6 +65,7 @@ def test_pictures_have_a_line_per_policy_and_their_data_beside(result, tmp_path)
     lines = {line.get_label() for line in figure.axes[0].lines}
     assert lines == {"lru", "sieve", "random"}
     assert figure.axes[0].get_xscale() == "log"
+    assert figure.axes[0].get_xticks().tolist() == sorted(result.frame["capacity_objects"][:8].unique())
     save_figure(figure, tmp_path / "curve.svg", result.frame)
     save_figure(plot_windows(result), tmp_path / "windows.png", result.windows)
     assert {path.name for path in tmp_path.iterdir()} == {"curve.svg", "curve.csv", "windows.png", "windows.csv"}
