@@ -8,12 +8,14 @@
     evict(state, obj, now, size)        -> victim  make room for the newcomer `obj`; called until it fits.
                                                    Returning `obj` itself means: rather not admit it
 
-and two that most policies leave out::
+and three that most policies leave out::
 
     admit(state, obj, now, size)        -> bool    asked once per miss, before room is made (default: True).
                                                    Adaptive policies learn from their ghosts here
     peek(state, obj, now, size)         -> victim  whom `evict` would name, without removing it; lets an
                                                    admission rule weigh the newcomer against the victim
+    release(state, obj, now, size)      -> victim  asked after every request until it answers `KEPT`: who leaves although
+                                                   nobody needs the room (default: nobody). Some paging algorithms flush
 
 `obj` is a dense object number, `now` the index of the request in the trace (a logical clock), `size` the bytes to be
 charged (1 when sizes are off). Scores have one direction everywhere: higher = keep.
@@ -39,6 +41,7 @@ from numba.extending import overload, register_jitable
 from ..traces.errors import UsageError
 
 __all__ = [
+    "KEPT",
     "KERNEL_OPTIONS",
     "Kernels",
     "admit",
@@ -51,6 +54,7 @@ __all__ = [
     "kernels_of",
     "peek",
     "place",
+    "release",
     "unsigned",
     "weight",
 ]
@@ -68,6 +72,9 @@ KERNEL_OPTIONS: dict[str, Any] = {
 division by zero, which would need an exception and with it a branch in every kernel. Wrappers for calls from Python and C,
 which nobody makes, are a fifth of the time to compile."""
 
+KEPT = -1
+"""What `release` answers when nobody leaves."""
+
 
 class Kernels(NamedTuple):
     """The functions of one policy, as plain Python."""
@@ -78,6 +85,7 @@ class Kernels(NamedTuple):
     evict: Callable[..., Any]
     admit: Callable[..., Any]
     peek: Callable[..., Any] | None
+    release: Callable[..., Any]
 
 
 _TABLE: dict[type, Kernels] = {}
@@ -85,6 +93,10 @@ _TABLE: dict[type, Kernels] = {}
 
 def _admit_all(state, obj, now, size):
     return True
+
+
+def _release_nobody(state, obj, now, size):
+    return KEPT
 
 
 def kernels(
@@ -95,6 +107,7 @@ def kernels(
     evict: Callable[..., Any],
     admit: Callable[..., Any] = _admit_all,
     peek: Callable[..., Any] | None = None,
+    release: Callable[..., Any] = _release_nobody,
 ) -> None:
     """Say which functions serve states of `state_type`.
 
@@ -102,7 +115,7 @@ def kernels(
     ----------
     state_type : type
         The policy's `NamedTuple` of arrays. One type belongs to one policy.
-    find, hit, insert, evict, admit, peek : callable
+    find, hit, insert, evict, admit, peek, release : callable
         Plain Python functions as in the module's contract, their parameters named as there; they must be compilable by
         numba and allocate nothing.
 
@@ -111,7 +124,7 @@ def kernels(
     UsageError
         A function whose parameters are named otherwise (numba matches them by name).
     """
-    table = Kernels(find, hit, insert, evict, admit, peek)
+    table = Kernels(find, hit, insert, evict, admit, peek, release)
     for name, function in table._asdict().items():
         expected = ("state", "obj") if name == "find" else ("state", "obj", "now", "size")
         if function is not None and tuple(inspect.signature(function).parameters) != expected:
@@ -125,13 +138,19 @@ def kernels_of(state: Any) -> Kernels:
     if found is None:  # an object with methods: unbound, so that they take the object first
         cls = type(state)
         found = Kernels(
-            cls.find, cls.hit, cls.insert, cls.evict, getattr(cls, "admit", _admit_all), getattr(cls, "peek", None)
+            cls.find,
+            cls.hit,
+            cls.insert,
+            cls.evict,
+            getattr(cls, "admit", _admit_all),
+            getattr(cls, "peek", None),
+            getattr(cls, "release", _release_nobody),
         )
         _TABLE[cls] = found
     return found
 
 
-# The six names, interpreted.
+# The seven names, interpreted.
 
 
 def find(state, obj):
@@ -165,7 +184,12 @@ def peek(state, obj, now, size):
     return peeking(state, obj, now, size)
 
 
-# The six names, compiled: numba asks for the function that fits the state's type and inlines it.
+def release(state, obj, now, size):
+    """Remove one object of the policy's own accord and return it, or `KEPT`; asked after the request for `obj`."""
+    return kernels_of(state).release(state, obj, now, size)
+
+
+# The seven names, compiled: numba asks for the function that fits the state's type and inlines it.
 
 
 def _compiled_form(name: str, dispatcher: Callable[..., Any]) -> None:
@@ -175,8 +199,8 @@ def _compiled_form(name: str, dispatcher: Callable[..., Any]) -> None:
     overload(dispatcher, jit_options=KERNEL_OPTIONS)(pick)
 
 
-for _name, _dispatcher in (("hit", hit), ("insert", insert), ("evict", evict), ("admit", admit), ("peek", peek)):
-    _compiled_form(_name, _dispatcher)
+for _dispatcher in (hit, insert, evict, admit, peek, release):
+    _compiled_form(_dispatcher.__name__, _dispatcher)
 
 
 @overload(find, jit_options=KERNEL_OPTIONS)

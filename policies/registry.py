@@ -22,6 +22,7 @@ from typing import Any, ClassVar, TypeVar
 
 from ..traces.errors import UnknownNameError, UsageError
 from .setting import Setting
+from .words import from_words, in_words
 
 __all__ = ["Policy", "PolicySpec", "all_specs", "load", "parse_policy", "policy", "policy_names", "spec_of"]
 
@@ -49,6 +50,10 @@ class PolicySpec:
         Whether results depend on the seed.
     admission : bool
         True for an admission rule, which needs an eviction policy behind it (``adaptsize+lru``).
+    combines : bool
+        True for a combiner, which needs two policies behind it (``follow_leader+mark0+lru``).
+    predictions : str
+        Which kind of prediction it reads with each request, a key of `evictlab.policies.predictors.KINDS`; empty: none.
     summary : str
         First line of the class's docstring.
     params : type
@@ -66,6 +71,8 @@ class PolicySpec:
     next_use: bool
     random: bool
     admission: bool
+    combines: bool
+    predictions: str
     summary: str
     params: type[Policy]
 
@@ -86,12 +93,7 @@ class Policy:
     @property
     def label(self) -> str:
         """The policy as it is written on the command line, with the parameters that differ from the defaults."""
-        changed = [
-            f"{field.name}={_written(getattr(self, field.name))}"
-            for field in dataclasses.fields(self)  # type: ignore[arg-type]
-            if getattr(self, field.name) != field.default
-        ]
-        return ":".join([self.spec.name, *changed])
+        return in_words(self.spec.name, self)
 
     def parameters(self) -> dict[str, Any]:
         """Return all parameters by name, defaults included."""
@@ -101,9 +103,15 @@ class Policy:
         """Return the registered policies this one is made of: itself, unless it is a composition."""
         return (self,)
 
+    @property
+    def random(self) -> bool:
+        """Whether results depend on the seed."""
+        return any(part.spec.random for part in self.parts())
 
-def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """The kinds of prediction that it reads, keys of `evictlab.policies.predictors.KINDS`, each once."""
+        return tuple(dict.fromkeys(part.spec.predictions for part in self.parts() if part.spec.predictions))
 
 
 _SPECS: dict[str, PolicySpec] = {}
@@ -124,6 +132,8 @@ def policy(
     next_use: bool = False,
     random: bool = False,
     admission: bool = False,
+    combines: bool = False,
+    predictions: str = "",
 ) -> Callable[[_P], _P]:
     """Register a parameter class under the name of its file (in a notebook: of the class), or under `name`.
 
@@ -157,6 +167,8 @@ def policy(
             next_use=next_use,
             random=random,
             admission=admission,
+            combines=combines,
+            predictions=predictions,
             summary=(cls.__doc__ or "").strip().split("\n", 1)[0],
             params=cls,
         )
@@ -171,7 +183,8 @@ def _builtin_modules() -> dict[str, str]:
     package = __name__.rpartition(".")[0]
     return {
         path.stem: f"{package}.{'.'.join(path.relative_to(_HERE).with_suffix('').parts)}"
-        for path in sorted(_HERE.glob("cache/*/*.py"))
+        for pattern in ("cache/*/*.py", "predictive/*/*.py")
+        for path in sorted(_HERE.glob(pattern))
         if not path.stem.startswith("_")
     }
 
@@ -248,43 +261,52 @@ def load(path: str | Path) -> PolicySpec:
 
 
 def parse_policy(text: str | Policy) -> Policy:
-    """Turn ``"s3fifo:small=0.2"``, ``"adaptsize+lru"`` or ``"./mine.py"`` into a policy with its parameters.
+    """Turn ``"s3fifo:small=0.2"``, ``"adaptsize+lru"``, ``"mark0@pleco"`` or ``"./mine.py"`` into a policy.
+
+    An admission rule stands before the policy it guards, a combiner before the two that it combines
+    (``follow_leader+mark0+lru``), and after ``@`` stands who predicts (see `evictlab.policies.predictors`).
 
     Raises
     ------
     UnknownNameError
-        Unknown policy or parameter, with the nearest names.
+        Unknown policy, predictor or parameter, with the nearest names.
     UsageError
-        A parameter whose value does not fit.
+        A parameter whose value does not fit, or parts that do not go together.
     """
     if isinstance(text, Policy):
         return text
-    gate, plus, rest = text.partition("+")
-    if plus:
+    composition, at, predictor = text.partition("@")
+    found, rest = _first(composition.split("+"))
+    if rest:
         from .cache.compose import Admitted
 
-        return Admitted(parse_policy(gate), parse_policy(rest))
-    name, *settings = text.strip().split(":")
+        return Admitted(found, _first(rest)[0])  # says what does not go together
+    if not at:
+        return found
+    from .predictors import Predicted, parse_predictor
+
+    return Predicted(found, parse_predictor(predictor))
+
+
+def _first(words: list[str]) -> tuple[Policy, list[str]]:
+    """Take as many words as the first policy needs, and return it with the words that are left."""
+    name, *settings = words[0].strip().split(":")
     spec = load(name) if name.endswith(".py") else spec_of(name)
-    fields = {field.name: field for field in dataclasses.fields(spec.params)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        key = key.strip().replace("-", "_")
-        if not equals:
-            raise UsageError(f"policy {text!r}: {setting!r} is not of the form parameter=value")
-        if key not in fields:
-            raise UnknownNameError(f"parameter of {spec.name}", key, fields, "See: evictlab policies " + spec.name)
-        values[key] = _value(spec.name, fields[key], value.strip())
-    return spec.params(**values)
+    found = from_words(spec.params, spec.name, settings, "policy", f"See: evictlab policies {spec.name}")
+    rest = words[1:]
+    if spec.admission and rest:
+        from .cache.compose import Admitted
 
+        inner, rest = _first(rest)
+        return Admitted(found, inner), rest
+    if spec.combines:
+        from .predictive.combine import Combined
 
-def _value(name: str, field: dataclasses.Field[Any], text: str) -> Any:
-    """Convert a parameter's text to the type of the field's default."""
-    kind: Any = type(field.default)
-    try:
-        if kind is bool:
-            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
-        return kind(text)
-    except (ValueError, KeyError):
-        raise UsageError(f"{name}: {field.name}={text!r} is not a valid {kind.__name__}") from None
+        if len(rest) < 1:
+            return found, rest
+        first, rest = _first(rest)
+        if not rest:
+            raise UsageError(f"{spec.name} combines two policies; write {spec.name}+{first.label}+lru, for example")
+        second, rest = _first(rest)
+        return Combined(found, first, second), rest
+    return found, rest

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..traces.errors import CapabilityError
+
+if TYPE_CHECKING:
+    from ..traces.request import RequestTrace
 
 __all__ = ["Setting"]
 
@@ -34,6 +37,10 @@ class Setting:
         Sizes of the requests, for policies that tune themselves to the distribution of sizes before they start.
     future : callable returning int32[n_requests] or int64[n_requests], optional
         Index of the next request to the same object (the dtype's maximum: never). Called only by offline policies.
+    trace : RequestTrace, optional
+        The whole trace, for predictors that predict it before it is replayed.
+    forecast : callable (kind) -> array[n_requests], optional
+        What is predicted, see `predictions`.
     """
 
     n_objects: int
@@ -43,6 +50,8 @@ class Setting:
     costs: npt.NDArray[np.float32] | None = None
     request_sizes: npt.NDArray[np.int64] | None = None
     future: Callable[[], npt.NDArray[Any]] | None = None
+    trace: RequestTrace | None = None
+    forecast: Callable[[str], npt.NDArray[Any]] | None = None
 
     @property
     def max_resident(self) -> int:
@@ -60,6 +69,27 @@ class Setting:
         if self.future is None:
             raise CapabilityError("an offline policy needs the whole trace in advance; here requests arrive one by one")
         return self.future()
+
+    def predictions(self, kind: str) -> npt.NDArray[Any]:
+        """What is predicted with each request: uint8[n_requests] bits, or float64[n_requests] times.
+
+        Parameters
+        ----------
+        kind : str
+            A key of `evictlab.policies.predictors.KINDS`.
+
+        Raises
+        ------
+        CapabilityError
+            Nobody predicts.
+        PredictionError
+            What is predicted cannot be used.
+        """
+        if self.forecast is None:
+            raise CapabilityError(
+                "predictions are needed: say whose, as in --predict pleco, or mark0@pleco. See: evictlab predictors"
+            )
+        return self.forecast(kind)
 
     def random_state(self) -> npt.NDArray[np.uint64]:
         """Return a fresh state for the random numbers of `evictlab.policies.random`, from the seed."""

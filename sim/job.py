@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..policies.predictors.predicted import Predicted
 from ..policies.registry import Policy
 from ..policies.setting import Setting
 from ..traces.errors import CapabilityError, UsageError
@@ -35,8 +36,15 @@ def check_capable(policy: Policy, trace: RequestTrace, *, byte_sizes: bool, ttl:
     ------
     CapabilityError
     """
+    if policy.predictions and not isinstance(policy, Predicted):
+        raise CapabilityError(
+            f"{policy.label} reads a prediction with each request: say whose, as in --predict pleco, or {policy.label}@pleco. "
+            "truth is an oracle, learned looks at the past only. See: evictlab predictors."
+        )
     for part in policy.parts():
         spec = part.spec
+        if spec.combines and part is policy:
+            raise CapabilityError(f"{spec.name} combines two policies. Put it before them: {spec.name}+sieve+lru.")
         if spec.admission and part is policy:
             raise CapabilityError(
                 f"{spec.name} decides who enters, but not who leaves. Put it before an eviction policy: {spec.name}+lru."
@@ -115,6 +123,7 @@ class Job:
                 costs=trace.costs,
                 request_sizes=self._sizes,
                 future=lambda: trace.next_use,
+                trace=trace,
             )
         )
         self._loop = at.loop_for(self.state)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import policies
-from ..policies.contract import admit, evict, find, hit, insert, kernels_of, place, unsigned
+from ..policies.contract import KEPT, admit, evict, find, hit, insert, kernels_of, place, release, unsigned
 from ..traces.home import cache_home
 
 __all__ = [
@@ -137,6 +137,16 @@ def loop(ids, sizes, times, ttls, costs, stored, expires, outcomes, start, stop,
         else:
             refused += 1
             outcome = REFUSED_MISS
+        while True:
+            gone = release(state, obj, i, size)
+            if gone == KEPT:
+                break
+            evictions += 1
+            if stored is not None:
+                free += stored[gone]
+                stored[gone] = 0
+            else:
+                free += 1
         if outcomes is not None:
             outcomes[at] = outcome
     counts[REQUESTS] += stop - start

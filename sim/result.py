@@ -55,9 +55,14 @@ COLUMNS: dict[str, str] = {
     "used": "Int64",
     "cpu_s": "float64",
     "requests_per_s": "float64",
+    "predictor": "string",
+    "eta0": "Int64",
+    "eta1": "Int64",
+    "eta": "float64",
     "version": "string",
 }
-"""Columns and their pandas types; ratios are 0-1, `cpu_s` is the loop alone."""
+"""Columns and their pandas types; ratios are 0-1, `cpu_s` is the loop alone. `eta0`, `eta1` and `eta` say how wrong the
+predictions were, see `evictlab.policies.predictors.errors`."""
 
 SCHEMA = 1
 _META = b"evictlab"

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..policies.predictors.base import Predictor, parse_predictor
+from ..policies.predictors.predicted import Predicted
 from ..policies.registry import Policy, parse_policy
-from ..traces.errors import UsageError
+from ..traces.errors import PredictionError, UsageError
 from ..traces.units import Size
 from . import loop as at
 from .job import Job, check_capable
@@ -77,12 +79,22 @@ class Run:
                 if progress is not None:
                     progress(job.done - before)
             totals.append((job.counts.copy(), None if job.saved is None else job.saved.copy()))
-        rows = [self._row(totals[0], totals[-1], job.cpu_s, job.done, None, None)]
+        predicted = self._errors()
+        rows = [self._row(totals[0], totals[-1], job.cpu_s, job.done, None, None) | predicted]
         if self.window is not None:
             for k, (first, last) in enumerate(itertools.pairwise(totals)):
                 begins = None if trace.times is None else float(trace.times[bounds[k]] - trace.times[0])
-                rows.append(self._row(first, last, None, None, k, begins))
+                rows.append(self._row(first, last, None, None, k, begins) | predicted)
         return rows
+
+    def _errors(self) -> dict[str, float | int | str]:
+        """Who predicted, and how wrong; nothing for a policy that reads no predictions."""
+        if not isinstance(self.policy, Predicted):
+            return {}
+        return {
+            "predictor": self.policy.predictor.label,
+            **self.policy.errors(self.trace, self.capacity.amount, self.seed),
+        }
 
     def _ttl_words(self) -> str | None:
         if states_no_ttls(self.ttl, self.trace):
@@ -129,6 +141,10 @@ class Run:
             "used": int(last[0][at.USED]),
             "cpu_s": cpu_s,
             "requests_per_s": None if not cpu_s or replayed is None else replayed / cpu_s,
+            "predictor": None,
+            "eta0": None,
+            "eta1": None,
+            "eta": None,
         }
 
 
@@ -142,17 +158,21 @@ def plan_runs(
     ttl: str | float | None = None,
     warmup: str | float = 0.0,
     window: str | float | None = None,
+    predict: Iterable[Any] = (),
 ) -> list[Run]:
     """List the replays of every trace, policy, size and seed, and refuse impossible ones before any begins.
 
-    Deterministic policies are run with the first seed only.
+    Deterministic policies are run with the first seed only. Each of the predictors `predict` predicts for every policy that
+    reads predictions and does not name its predictor itself.
 
     Raises
     ------
     UsageError
         Also `UnknownNameError`, `UnitError`, `CapabilityError`: nothing has been replayed then.
+    PredictionError
+        Requests would be counted that the predictor has seen with their futures.
     """
-    chosen = [parse_policy(policy) for policy in policies]
+    chosen = _with_predictors([parse_policy(policy) for policy in policies], [parse_predictor(who) for who in predict])
     seeds, sizes = list(seeds), list(sizes)
     for what, found in (("trace", traces), ("policy", chosen), ("size", sizes), ("seed", seeds)):
         if not found:
@@ -167,11 +187,39 @@ def plan_runs(
             capacity = capacity_of(size, trace, ignore_sizes=ignore_sizes)
             for policy in chosen:
                 check_capable(policy, trace, byte_sizes=capacity.byte_sizes, ttl=expiring)
-                random = any(part.spec.random for part in policy.parts())
+                _check_unseen(policy, trace, begin)
                 runs += [
-                    Run(trace, policy, capacity, seed, ttl, warmup, window) for seed in (seeds if random else seeds[:1])
+                    Run(trace, policy, capacity, seed, ttl, warmup, window)
+                    for seed in (seeds if policy.random else seeds[:1])
                 ]
     return runs
+
+
+def _with_predictors(policies: list[Policy], predictors: list[Predictor]) -> list[Policy]:
+    """Give every policy that needs one each of the predictors."""
+    needy = [policy for policy in policies if policy.predictions and not isinstance(policy, Predicted)]
+    if predictors and not needy:
+        raise UsageError(
+            f"nobody reads what {predictors[0].label} predicts: none of the policies takes predictions, or all name their "
+            "predictor already. See: evictlab policies"
+        )
+    return [
+        found
+        for policy in policies
+        for found in ([Predicted(policy, who) for who in predictors] if policy in needy and predictors else [policy])
+    ]
+
+
+def _check_unseen(policy: Policy, trace: RequestTrace, begin: int) -> None:
+    """Refuse to count requests whose futures the predictor was trained on."""
+    if not isinstance(policy, Predicted):
+        return
+    seen = policy.predictor.source.seen(trace)
+    if begin < seen:
+        raise PredictionError(
+            f"{policy.predictor.label} was trained on the first {seen:,} of the {len(trace):,} requests of {trace.name} and knows "
+            f"their futures; count only what follows: --warmup {-(-100 * seen // len(trace))}%"
+        )
 
 
 def run_all(
@@ -206,6 +254,7 @@ def replay(
     ttl: str | float | None = None,
     warmup: str | float = 0.0,
     window: str | float | None = None,
+    predict: Any = (),
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
@@ -230,6 +279,9 @@ def replay(
         ``"20%"``, ``"10min"`` or a fraction: replayed, not counted.
     window : str or float, optional
         ``"10min"``, ``"100000req"`` or seconds: also one row per window, in `Result.windows`.
+    predict : str, array, or list
+        Who predicts for the policies that read predictions: ``"pleco"``, ``"noisy:p=0.05,popu"``, or one number per
+        request. See `evictlab.policies.predictors`.
     threads : int, optional
         Default: as many as there are cores.
     progress : callable, optional
@@ -265,6 +317,7 @@ def replay(
         ttl=ttl,
         warmup=warmup,
         window=window,
+        predict=_listed(predict),
     )
     for trace in opened:
         if states_no_ttls(ttl, trace):

@@ -99,11 +99,25 @@ def can(policy: Policy, capability: str) -> bool:
 
 
 def is_random(policy: Policy) -> bool:
-    return any(part.spec.random for part in policy.parts())
+    return policy.random
 
 
-EVICTING = [spec.name for spec in REGISTERED if not spec.admission] + ["plug-in", "object"]
-EVERY = [*EVICTING, *(f"{rule}+lru" for rule in RULES), "tinylfu+slru", "prob:prob=0.3+sieve", "bloom+plug-in"]
+def _written(spec: Any) -> str:
+    """A policy as it has to be written to be replayed: combiners with two parts, predictive ones with a predictor."""
+    text = f"{spec.name}+lru+mru" if spec.combines else spec.name
+    return f"{text}@truth" if spec.predictions else text
+
+
+EVICTING = [_written(spec) for spec in REGISTERED if not spec.admission] + ["plug-in", "object"]
+EVERY = [
+    *EVICTING,
+    *(f"{rule}+lru" for rule in RULES),
+    "tinylfu+slru",
+    "prob:prob=0.3+sieve",
+    "bloom+plug-in",
+    "mark0:lazy=false@truth",
+    "prob+flush_when_all_zeros@truth",
+]
 BLIND_TO_NAMES = [
     text for text in EVERY if text == "object" or not ("plug-in" in text or is_random(parse_policy(text)))
 ]

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from evictlab.policies import Policy, Setting, contract, parse_policy
+from evictlab.policies.predictors import Predicted, parse_predictor
 from evictlab.sim import loop as replay_loop
+from evictlab.traces.request import RequestTrace
 
 
 def next_use_of(ids: Any) -> np.ndarray:
@@ -41,7 +43,7 @@ def run_policy(
     times = None if times is None else np.asarray(times, np.float64)
     expires = None if ttls is None else np.zeros(n, np.float64)
     costs = None if costs is None else np.asarray(costs, np.float32)
-    setting = Setting(n, capacity, stored, seed, costs, sizes, lambda: next_use_of(ids))
+    setting = Setting(n, capacity, stored, seed, costs, sizes, lambda: next_use_of(ids), RequestTrace(ids, n))
     state = parse_policy(policy).make(setting)
     outcomes = np.zeros(len(ids), np.uint8)
     counts = np.zeros(replay_loop.COUNTERS, np.int64)
@@ -76,22 +78,37 @@ def run_naive(twin: Any, ids: Any, capacity: int, sizes: Any = None, times: Any 
     return out
 
 
-def story(policy: str | Policy, letters: str, capacity: int, sizes: dict[str, int] | None = None, seed: int = 0) -> str:
+def story(
+    policy: str | Policy,
+    letters: str,
+    capacity: int,
+    sizes: dict[str, int] | None = None,
+    seed: int = 0,
+    predict: Any = None,
+) -> str:
     """Replay objects named by letters; tell for each request ``+`` (hit), ``.`` (miss), or who left for it: ``.. + A``.
 
-    Several victims are written together, ``AB``; a refused newcomer is ``-``.
+    Several victims are written together, ``AB``; a refused newcomer is ``-``; those released after it stand behind ``/``.
+    `predict` is one number per request: a string of bits, or a list.
     """
     names = sorted(set(letters.replace(" ", "")))
+    policy = parse_policy(policy)
+    ids = np.asarray([names.index(name) for name in letters.replace(" ", "")], np.int32)
+    if predict is not None:
+        told = [int(bit) for bit in predict.replace(" ", "")] if isinstance(predict, str) else predict
+        policy = Predicted(policy, parse_predictor(np.asarray(told)))
     charged = None if sizes is None else np.asarray([sizes[name] for name in names], np.int64)
     stored = None if sizes is None else np.zeros(len(names), np.int64)
-    state = parse_policy(policy).make(Setting(len(names), capacity, stored, seed))
+    state = policy.make(Setting(len(names), capacity, stored, seed, trace=RequestTrace(ids, len(names))))
     used, told = 0, []
     for now, name in enumerate(letters.replace(" ", "")):
         obj, left = names.index(name), ""
         size = 1 if charged is None else int(charged[obj])
         if contract.find(state, obj):
             contract.hit(state, obj, now, size)
-            told.append("+")
+            left, released = _released(state, obj, now, size, stored)
+            used -= released
+            told.append("+" + "".join(["/", *(names[o] for o in left)] if left else []))
             continue
         admitted = size <= capacity and contract.admit(state, obj, now, size)
         while admitted and used + size > capacity:
@@ -107,5 +124,20 @@ def story(policy: str | Policy, letters: str, capacity: int, sizes: dict[str, in
             if stored is not None:
                 stored[obj] = size
             contract.insert(state, obj, now, size)
-        told.append((left or ".") if admitted else left + "-")
+        gone, released = _released(state, obj, now, size, stored)
+        used -= released
+        told.append(
+            ((left or ".") if admitted else left + "-") + "".join(["/", *(names[o] for o in gone)] if gone else [])
+        )
     return " ".join(told)
+
+
+def _released(state: Any, obj: int, now: int, size: int, stored: Any) -> tuple[list[int], int]:
+    """Who leaves of the policy's own accord, and how much room that makes."""
+    gone, freed = [], 0
+    while (victim := int(contract.release(state, obj, now, size))) != contract.KEPT:
+        gone.append(victim)
+        freed += 1 if stored is None else int(stored[victim])
+        if stored is not None:
+            stored[victim] = 0
+    return gone, freed

@@ -35,6 +35,9 @@ class Batch:
         ``inf`` means that the object does not expire.
     costs : float32[m], seconds that a miss takes at the origin, or None
     ops : uint8[m], `GET` .. `OTHER`, or None
+    predictions : float64[m] or None
+        What was predicted at each request, a bit or the index of the object's next
+        request; NaN where nothing was.
     """
 
     keys: Any
@@ -43,6 +46,7 @@ class Batch:
     ttls: npt.NDArray[np.float32] | None = None
     costs: npt.NDArray[np.float32] | None = None
     ops: npt.NDArray[np.uint8] | None = None
+    predictions: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

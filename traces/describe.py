@@ -48,6 +48,8 @@ class TraceFacts:
         Of the requests, ``inf`` for those that never expire.
     ops : dict of str to int, or None
         Requests by kind.
+    predicted_share : float or None
+        Share of the requests that come with a prediction.
     records : int
         In the source.
     dropped, repaired : dict of str to int
@@ -71,6 +73,7 @@ class TraceFacts:
     requests_per_s: float | None
     ttl_quantiles_s: dict[float, float] | None
     ops: dict[str, int] | None
+    predicted_share: float | None
     records: int
     dropped: dict[str, int]
     repaired: dict[str, int]
@@ -104,6 +107,7 @@ def trace_facts(trace: RequestTrace) -> TraceFacts:
         requests_per_s=trace.n_requests / duration_s if duration_s else None,
         ttl_quantiles_s=None if trace.ttls is None else _quantiles(trace.ttls, float),
         ops=None if trace.ops is None else _op_counts(trace.ops),
+        predicted_share=None if trace.predictions is None else float((~np.isnan(trace.predictions)).mean()),
         records=account.records,
         dropped=dict(account.dropped.most_common()),
         repaired=dict(account.repaired.most_common()),

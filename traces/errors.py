@@ -9,6 +9,7 @@
     │   └── CapabilityError       the policy lacks what the trace needs 2
     ├── TraceError                the trace cannot be used              1
     │   └── FormatError           a file, a line, a value: unreadable   1
+    ├── PredictionError           predictions do not fit the trace      1
     ├── ResultError               results cannot be read or written     1
     └── MissingExtraError         a part that is not installed          1
 
@@ -27,6 +28,7 @@ __all__ = [
     "EvictlabError",
     "FormatError",
     "MissingExtraError",
+    "PredictionError",
     "ResultError",
     "TraceError",
     "UnitError",
@@ -105,6 +107,10 @@ class FormatError(TraceError):
         place = f"{path}, {where}" if where else f"{path}"
         super().__init__(f"{place}: {problem}." + (f" {hint}" if hint else ""))
         self.path, self.problem, self.where, self.hint = str(path), problem, where, hint
+
+
+class PredictionError(EvictlabError):
+    """Predictions of the wrong length or kind, not a number, or made with knowledge of what they predict."""
 
 
 class ResultError(EvictlabError):

@@ -19,6 +19,7 @@ DTYPES = {
     "ttls": np.float32,
     "costs": np.float32,
     "ops": np.uint8,
+    "predictions": np.float64,
 }
 """Data type of each column."""
 
@@ -50,6 +51,8 @@ def checked(name: str, values: Any, n: int) -> Any:
         raise TraceError(f"{name} has shape {raw.shape}, but there are {n:,} keys")
     if raw.dtype.kind not in "iufb":
         raise TraceError(f"{name} must be numbers, not {raw.dtype}")
+    if name == "predictions":  # any number may be one, and NaN is one that is missing
+        return np.ascontiguousarray(raw, dtype=DTYPES[name])
     if raw.dtype.kind == "f":
         _refuse(name, raw, np.isnan(raw), "is not a number")
     if name != "times":

@@ -14,6 +14,8 @@ a time that is missing                 the latest time so far, else the next
 a TTL that is missing or below 0       never expires
 a cost that is missing or below 0      0 s
 =====================================  =====================================
+
+Predictions pass as they are, missing ones too (NaN): whoever uses one decides.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from .errors import TraceError
 
 __all__ = ["COLUMNS", "normalise", "take"]
 
-COLUMNS = ("sizes", "times", "ttls", "costs", "ops")
+COLUMNS = ("sizes", "times", "ttls", "costs", "ops", "predictions")
 """The optional columns of a `Batch` and of a `RequestTrace`."""
 
 LARGEST_SIZE = 2**53 - 1

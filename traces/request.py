@@ -44,6 +44,9 @@ class RequestTrace:
         Seconds that a miss takes at the origin.
     ops : uint8[n_requests] or None
         `GET`, `SET` or `OTHER` of `evictlab.traces.batch`.
+    predictions : float64[n_requests] or None
+        A bit, or the index of the object's next request; NaN is missing. Passed on as
+        read: of a slice or a sample too, an index counts the requests of the source.
     key_source : array, or a callable without arguments that returns it
         See `keys`.
     provenance : Provenance
@@ -62,6 +65,7 @@ class RequestTrace:
     ttls: npt.NDArray[np.float32] | None = None
     costs: npt.NDArray[np.float32] | None = None
     ops: npt.NDArray[np.uint8] | None = None
+    predictions: npt.NDArray[np.float64] | None = None
     key_source: Any = None
     provenance: Provenance = field(default_factory=Provenance)
 
@@ -85,6 +89,7 @@ class RequestTrace:
         ttls: Any = None,
         costs: Any = None,
         ops: Any = None,
+        predictions: Any = None,
         *,
         name: str = "",
         notes: Sequence[str] = (),
@@ -96,7 +101,7 @@ class RequestTrace:
         ----------
         keys : sequence of int or of str
             A list, NumPy array, pandas Series or pyarrow array, length n.
-        sizes, times, ttls, costs, ops : sequence, optional
+        sizes, times, ttls, costs, ops, predictions : sequence, optional
             As the attributes of the class, length n. Sizes of 0, times that go
             backwards and deletes are treated as in a file (`normalise`): the
             account in `provenance` says how many there were.
@@ -119,7 +124,7 @@ class RequestTrace:
         keys = as_key_column(keys)
         columns = {
             column: checked(column, values, len(keys))
-            for column, values in zip(COLUMNS, (sizes, times, ttls, costs, ops), strict=True)
+            for column, values in zip(COLUMNS, (sizes, times, ttls, costs, ops, predictions), strict=True)
         }
         if provenance is None:
             provenance = Provenance(name=name)

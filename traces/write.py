@@ -5,10 +5,11 @@ format          suffixes                       columns
 =============== ============================== ======================================
 parquet         .parquet .pq                   time_s f64, key u64 or string, size u32
                                                or i64, op u8, ttl_s f32, cost_s f32,
-                                               next i64; provenance in the metadata
+                                               prediction f64, next i64; provenance in
+                                               the metadata
 oracle_general  .oracleGeneral[.bin][.zst|.gz] time u32, key u64, size u32, next i64
 csv             .csv[.zst|.gz]                 time_s, key, size, op (a word), ttl_s,
-                                               cost_s
+                                               cost_s, prediction
 =============== ============================== ======================================
 
 Columns that the trace does not have are left out (oracleGeneral has no way to
@@ -123,6 +124,7 @@ def _table(batch: Batch, schema: Any, upcoming: npt.NDArray[np.int64] | None) ->
         "op": batch.ops,
         "ttl_s": batch.ttls,
         "cost_s": batch.costs,
+        "prediction": batch.predictions,
         "next": upcoming,
     }
     if batch.ops is not None and pa.types.is_string(schema.field("op").type):
@@ -141,6 +143,7 @@ def _schema(trace: RequestTrace, op_type: Any, with_next: bool) -> Any:
         ("op", op_type, trace.ops is not None),
         ("ttl_s", pa.float32(), trace.ttls is not None),
         ("cost_s", pa.float32(), trace.costs is not None),
+        ("prediction", pa.float64(), trace.predictions is not None),
         ("next", pa.int64(), with_next),
     ]
     return pa.schema([(name, kind) for name, kind, present in columns if present])

@@ -124,8 +124,12 @@ def _weigh(state, obj, now, size):
     return obj
 
 
-kernels(Joined, _find, _hit, _insert, _evict, admit=_admit)
-kernels(Weighing, _find, _hit, _insert, _weigh, admit=_admit)
+def _release(state, obj, now, size):
+    return contract.release(state.inner, obj, now, size)
+
+
+kernels(Joined, _find, _hit, _insert, _evict, admit=_admit, release=_release)
+kernels(Weighing, _find, _hit, _insert, _weigh, admit=_admit, release=_release)
 
 
 class Rule(Policy):

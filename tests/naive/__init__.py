@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from evictlab.policies import parse_policy
+from evictlab.policies.predictors import parse_predictor
+from evictlab.traces.request import RequestTrace
 
 _MODULES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith("_"))
 
@@ -28,6 +30,7 @@ def make_twin(text: str, ids: Any, capacity: int, *, sizes: Any = None, costs: A
     A twin's constructor gets `capacity` and, by name: n_objects, sizes (list, or None = every object counts 1), costs
     (list or None), seed, next_use (list, n = never), and the policy's parameters.
     """
+    text, _, predictor = text.partition("@")
     rule, plus, inner = text.partition("+")
     ids = [int(obj) for obj in ids]
     given = {
@@ -37,6 +40,10 @@ def make_twin(text: str, ids: Any, capacity: int, *, sizes: Any = None, costs: A
         "seed": seed,
         "next_use": [next((j for j in range(i + 1, len(ids)) if ids[j] == obj), len(ids)) for i, obj in enumerate(ids)],
     }
+    if predictor:
+        kinds = parse_policy(text).predictions
+        trace = RequestTrace(np.asarray(ids, np.int32), given["n_objects"])
+        given |= {kind: parse_predictor(predictor).forecast(kind, trace, capacity, seed).tolist() for kind in kinds}
     if plus:
         given["inner"] = make_twin(inner, ids, capacity, sizes=sizes, costs=costs, seed=seed)
     policy = parse_policy(rule)

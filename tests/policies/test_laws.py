@@ -27,7 +27,7 @@ from every_policy import (
 )
 
 from evictlab.policies import Policy, Setting, parse_policy, registry
-from evictlab.policies.contract import find, kernels_of, peek
+from evictlab.policies.contract import KEPT, find, kernels_of, peek
 from evictlab.sim import loop as at
 from evictlab.sim.job import Job, check_capable
 from evictlab.traces.errors import CapabilityError, UsageError
@@ -64,13 +64,29 @@ class Watched:
         ttls = trace["ttls"] if with_sizes and can(policy, "ttl") else None
         costs = trace["costs"] if with_sizes else None
         self.state = policy.make(
-            Setting(N, capacity, self.stored, 0, costs, self.sizes, lambda: next_use_of(self.ids)),
+            Setting(
+                N,
+                capacity,
+                self.stored,
+                0,
+                costs,
+                self.sizes,
+                lambda: next_use_of(self.ids),
+                RequestTrace(self.ids, N),
+            ),
         )
         self.counts = np.zeros(at.COUNTERS, np.int64)
         self.outcomes = np.zeros(len(self.ids), np.uint8)
         expires = None if ttls is None else np.zeros(N)
         saved = None if costs is None else np.zeros(2)
-        watched = {"hit": self.hit, "insert": self.insert, "evict": self.evict, "admit": self.admit}
+        self.released: set[int] = set()
+        watched = {
+            "hit": self.hit,
+            "insert": self.insert,
+            "evict": self.evict,
+            "admit": self.admit,
+            "release": self.release,
+        }
         watching = types.FunctionType(at.loop.__code__, {**at.loop.__globals__, **watched})
         times = trace["times"] if with_sizes else None
         self.step = lambda i: watching(
@@ -107,6 +123,14 @@ class Watched:
         assert named is None or victim in (named, obj), "peek named another victim"
         return victim
 
+    def release(self, state, obj, now, size):
+        before = self.residents()
+        gone = kernels_of(state).release(state, obj, now, size)
+        self.released = self.released | {int(gone)} if gone != KEPT else self.released
+        assert gone == KEPT or gone in before, "who was released was not resident"
+        assert self.residents() == before - {int(gone)}, "release removes whom it names and nobody else"
+        return gone
+
 
 class TestBooks:
     @every
@@ -115,6 +139,7 @@ class TestBooks:
             for seed, capacity in enumerate((1, 4, 7, 11, 25) if with_sizes else (1, 2, 3, 6, 11)):
                 watched = Watched(policy, short_trace(seed), capacity, with_sizes)
                 for i in range(len(watched.ids)):
+                    watched.released = set()
                     watched.step(i)
                     residents, used = watched.residents(), watched.counts[at.USED]
                     assert used <= capacity
@@ -123,7 +148,8 @@ class TestBooks:
                     else:
                         assert used == len(residents)
                     admitted = watched.outcomes[i] != at.REFUSED_MISS
-                    assert (int(watched.ids[i]) in residents) == admitted
+                    obj = int(watched.ids[i])
+                    assert (obj in residents) == (admitted and obj not in watched.released)
                 outcomes, counts = watched.outcomes, watched.counts
                 assert counts[at.REQUESTS] == len(outcomes)
                 assert counts[at.HITS] == (outcomes == at.HIT).sum()
@@ -268,6 +294,9 @@ class TestCapabilities:
         if any(part.spec.next_use for part in policy.parts()):
             with pytest.raises(CapabilityError, match="whole trace in advance"):
                 policy.make(setting)
+        elif policy.predictions:
+            with pytest.raises(CapabilityError, match="predicts a trace beforehand"):
+                policy.make(setting)
         else:
             policy.make(setting)
 
@@ -294,6 +323,7 @@ class TestRegistry:
             assert f"{name} :" in (spec.params.__doc__ or ""), f"{spec.name} does not document its parameter {name}"
 
     def test_every_policy_has_its_file(self):
-        folder = Path(registry.__file__).parent / "cache"
-        files = {path.stem for path in folder.glob("*/*.py") if not path.stem.startswith("_")}
+        folder = Path(registry.__file__).parent
+        places = [*folder.glob("cache/*/*.py"), *folder.glob("predictive/*/*.py")]
+        files = {path.stem for path in places if not path.stem.startswith("_")}
         assert files == {spec.name for spec in REGISTERED if spec.family != "plug-in"}

@@ -25,6 +25,7 @@ class Whole:
     ttls: list[float] | None
     costs: list[float] | None
     ops: list[int] | None
+    predictions: list[float] | None
     account: Account
 
 
@@ -44,13 +45,14 @@ def whole(reader: Reader) -> Whole:
             ("ttls", np.float32),
             ("costs", np.float32),
             ("ops", np.uint8),
+            ("predictions", np.float64),
         ]:
             column = getattr(batch, name)
             if column is not None:
                 assert column.dtype == dtype
                 assert len(column) == len(batch)
                 columns.setdefault(name, []).extend(column.tolist())
-    lists = {name: columns.get(name) for name in ("sizes", "times", "ttls", "costs", "ops")}
+    lists = {name: columns.get(name) for name in ("sizes", "times", "ttls", "costs", "ops", "predictions")}
     return Whole(reader.name, keys, account=reader.account, **lists)
 
 

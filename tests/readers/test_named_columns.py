@@ -106,6 +106,37 @@ def test_a_column_can_be_ignored(tmp_path, read):
     assert trace.sizes is None
 
 
+def test_any_column_can_be_a_prediction(tmp_path, read):
+    file = write(tmp_path / "t.csv", "key,size,my_bit,prediction\n7,10,1,2\n8,10,0,-1\n7,10,1,1e300\n")
+    assert read(file).predictions == [2.0, -1.0, 1e300]
+    assert read(file, prediction="my_bit").predictions == [1.0, 0.0, 1.0]
+    assert read(file, prediction=2).predictions == [10.0, 10.0, 10.0]
+    assert read(file, prediction=2).sizes is None, "a column has one role"
+    assert read(file, prediction="none").predictions is None
+    assert read(write(tmp_path / "u.csv", "key,Predicted\n7,0\n")).predictions == [0.0]
+    with pytest.raises(UnknownNameError, match="Did you mean 'my_bit'"):
+        open_reader(file, prediction="my_bits")
+
+
+def test_a_prediction_that_is_missing_costs_no_request(tmp_path, read):
+    file = write(tmp_path / "t.csv", "key,prediction,size\n1,1,5\n2,,5\n3,nan,5\n4,inf,5\n")
+    trace = read(file)
+    assert trace.keys == [1, 2, 3, 4]
+    assert trace.predictions == pytest.approx([1.0, math.nan, math.nan, math.inf], nan_ok=True)
+    assert (trace.account.dropped, trace.account.repaired) == ({}, {}), "an empty field is as empty as an empty TTL"
+
+
+def test_a_prediction_that_is_no_number_is_missing_and_counted(tmp_path, read):
+    texts = ["1", "soon", " 2 ", '"+3"', "", "NA", "-inf", "NaN", "1e300", "1e", " ", '"a,b"', "0x10"]
+    numbers = [1, math.nan, 2, 3, math.nan, math.nan, -math.inf, math.nan, 1e300] + [math.nan] * 4
+    lines = "".join(f"{key},{text},{key}\n" for key, text in enumerate(texts, start=1))
+    trace = read(write(tmp_path / "t.csv", "key,prediction,size\n" + lines + "14,1,big\n"))
+    assert trace.keys == trace.sizes == list(range(1, 14))
+    assert trace.predictions == pytest.approx(numbers, nan_ok=True)
+    assert trace.account.dropped == {"unreadable": 1}, "the line whose size is no number, and no other"
+    assert trace.account.repaired == {"prediction is no number -> missing": 5}
+
+
 def test_key_types(tmp_path, read):
     file = write(tmp_path / "t.csv", "key\n7\n8\n")
     assert read(file, key_type="text").keys == ["7", "8"]
@@ -172,6 +203,8 @@ def test_libcachesim_csv(tmp_path, read):
     trace = read(f"libcachesim_csv:{bare}", time_col=1, obj_size_col=2, obj_id_col="3", has_header="false")
     assert trace.keys == [7, 8]
     assert trace.times == [5.0, 6.0]
+    trace = read(f"libcachesim_csv:{bare}", obj_id_col=3, prediction=1)
+    assert trace.predictions == [5.0, 6.0]
 
 
 def parquet(path, **columns):
@@ -247,6 +280,38 @@ def test_parquet_columns_of_a_wrong_type(tmp_path, read):
     with pytest.raises(FormatError, match="size=none"):
         read(file)
     assert read(file, size="none").keys == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([True, None, False]), [1.0, math.nan, 0.0]),
+        (pa.array([2**63 - 1, -1, None]), [2.0**63, -1.0, math.nan]),
+        (pa.array([math.nan, math.inf, 0.25], pa.float32()), [math.nan, math.inf, 0.25]),
+        (pa.array(["1", None, "2.5"]), [1.0, math.nan, 2.5]),
+        (pa.array([None, None, None]), [math.nan] * 3),
+    ],
+)
+def test_parquet_predictions(tmp_path, read, values, expected):
+    file = parquet(tmp_path / "t.parquet", key=pa.array([1, 2, 3]), prediction=values)
+    trace = read(file)
+    assert trace.keys == [1, 2, 3], "a prediction that is missing costs no request"
+    assert trace.predictions == pytest.approx(expected, nan_ok=True)
+    assert read(file, prediction="none").predictions is None
+
+
+def test_parquet_predictions_stay_with_their_keys(tmp_path, read):
+    file = parquet(tmp_path / "t.parquet", key=pa.array([1, None, 3]), my_bit=pa.array([10, 20, 30]))
+    trace = read(file, prediction="my_bit")
+    assert (trace.keys, trace.predictions) == ([1, 3], [10.0, 30.0])
+    words = parquet(tmp_path / "u.parquet", key=pa.array([1, 2]), prediction=pa.array(["hot", "cold"]))
+    with pytest.raises(FormatError, match=r"'prediction' is no usable prediction.*prediction=none"):
+        read(words)
+
+
+def test_parquet_times_in_nanoseconds_since_1970(tmp_path, read):
+    file = parquet(tmp_path / "t.parquet", key=pa.array([1]), time_ns=pa.array([1_700_000_000_500_000_000]))
+    assert read(file).times == pytest.approx([1_700_000_000.5])
 
 
 def test_parquet_that_is_cut_off(tmp_path, read):

@@ -16,6 +16,7 @@ def test_six_requests() -> None:
         times=[0, 1, 2, 3, 4, 2],
         ttls=[60, 60, np.inf, 60, 60, 60],
         ops=[0, 0, 1, 0, 0, 0],
+        predictions=[1, 0, np.nan, np.inf, np.nan, np.nan],
         name="six",
         notes=["made up"],
     )
@@ -31,6 +32,7 @@ def test_six_requests() -> None:
     assert facts.ttl_quantiles_s is not None
     assert (facts.ttl_quantiles_s[0.5], facts.ttl_quantiles_s[1.0]) == (60.0, np.inf)
     assert facts.ops == {"get": 5, "set": 1}
+    assert facts.predicted_share == 0.5
     assert (facts.records, facts.dropped) == (6, {})
     assert facts.repaired == {"size 0 -> 1 B": 1, "time went backwards -> latest so far": 1}
     assert facts.notes == ("made up",)
@@ -46,6 +48,7 @@ def test_what_is_unknown_is_none() -> None:
         "requests_per_s",
         "ttl_quantiles_s",
         "ops",
+        "predicted_share",
     )
     assert all(getattr(facts, name) is None for name in unknown)
     assert facts.one_hit_share == 0

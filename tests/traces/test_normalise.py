@@ -15,7 +15,14 @@ from evictlab.traces.batch import DELETE, GET, SET, Account, Batch
 from evictlab.traces.errors import TraceError
 from evictlab.traces.normalise import normalise
 
-DTYPES = {"sizes": np.int64, "times": np.float64, "ttls": np.float32, "costs": np.float32, "ops": np.uint8}
+DTYPES = {
+    "sizes": np.int64,
+    "times": np.float64,
+    "ttls": np.float32,
+    "costs": np.float32,
+    "ops": np.uint8,
+    "predictions": np.float64,
+}
 
 
 def batch(keys: list[int], **columns: Any) -> Batch:
@@ -24,7 +31,9 @@ def batch(keys: list[int], **columns: Any) -> Batch:
 
 def test_a_sound_batch_passes_untouched() -> None:
     account = Account()
-    sound = batch([1, 2], sizes=[1, 5], times=[0, 0], ttls=[0, np.inf], costs=[0, 1], ops=[GET, SET])
+    sound = batch(
+        [1, 2], sizes=[1, 5], times=[0, 0], ttls=[0, np.inf], costs=[0, 1], ops=[GET, SET], predictions=[-1, np.nan]
+    )
     (out,) = normalise([sound], account)
     for name in DTYPES:
         assert getattr(out, name) is getattr(sound, name)
@@ -50,6 +59,16 @@ def test_strings_are_dropped_with_their_rows() -> None:
     account = Account()
     texts = Batch(pa.array(["a", "b", "c"]), ops=np.array([GET, DELETE, GET], np.uint8))
     assert [b.keys.to_pylist() for b in normalise([texts], account)] == [["a", "c"]]
+
+
+def test_predictions_stay_with_their_keys_and_are_never_repaired() -> None:
+    account = Account()
+    columns = {"ops": [GET, DELETE, GET, GET], "sizes": [1, 1, -1, 1], "predictions": [np.nan, 20, 30, -np.inf]}
+    (out,) = normalise([batch([1, 2, 3, 4], **columns)], account)
+    assert out.keys.tolist() == [1, 4]
+    assert out.predictions is not None
+    assert out.predictions.tolist() == pytest.approx([np.nan, -np.inf], nan_ok=True)
+    assert (account.dropped, account.repaired) == ({"delete": 1, "negative size": 1}, {})
 
 
 def test_ttls_and_costs_that_say_nothing() -> None:
@@ -113,3 +132,5 @@ def test_normalising_twice_changes_and_counts_nothing() -> None:
 def test_parts_with_other_columns_do_not_fit_together() -> None:
     with pytest.raises(TraceError, match="has sizes, another has only keys"):
         list(normalise([batch([1], sizes=[1]), batch([2])], Account()))
+    with pytest.raises(TraceError, match="has sizes, another has sizes and predictions"):
+        list(normalise([batch([1], sizes=[1]), batch([2], sizes=[1], predictions=[0])], Account()))

@@ -82,6 +82,29 @@ def test_files_of_different_kinds_do_not_mix(logs: Path) -> None:
         open_trace([logs / "day1.csv", logs / "names.csv"])
 
 
+def test_predictions_of_several_files(logs: Path) -> None:
+    for name in ("day1.csv", "day2.csv"):
+        lines = (logs / name).read_text().split()
+        given = [f"{line},{line.split(',')[0]}" for line in lines[1:]]  # the time, so that it can be recognised
+        (logs / name).write_text("\n".join([f"{lines[0]},my_bit", *given, ""]))
+    both = str(logs / "*.csv")
+    for cache in (True, False):
+        trace = open_trace(both, cache=cache, prediction="my_bit")
+        assert trace.predictions is not None
+        assert trace.predictions.tolist() == [0, 10, 20, 30, 40]
+        assert open_trace(both, cache=cache).predictions is None
+        part = open_trace(both, cache=cache, prediction="my_bit", start_s=10.0, limit=4)
+        assert part.predictions is not None
+        assert part.predictions.tolist() == [10, 20, 30]
+
+
+def test_predictions_in_only_some_of_the_files(logs: Path) -> None:
+    (logs / "day3.csv").write_text("time_s,key,size,prediction\n50,1,5,1\n")
+    with pytest.raises(TraceError, match=r"has sizes and times, another has sizes and times and predictions"):
+        open_trace(str(logs / "*.csv"))
+    assert open_trace(str(logs / "*.csv"), prediction="none").n_requests == 6
+
+
 @pytest.mark.parametrize(
     ("options", "keys"),
     [

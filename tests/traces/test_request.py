@@ -32,6 +32,7 @@ def small() -> RequestTrace:
         ttls=[np.inf, 60, 60, 60, 60],
         costs=[0.1, 0.2, 0.1, 0.3, 0.2],
         ops=[0, 0, 1, 0, 3],
+        predictions=[2, 4, -1, np.inf, np.nan],
         name="small",
         notes=["made up"],
     )
@@ -51,6 +52,8 @@ def test_five_requests() -> None:
     assert [c.dtype for c in (trace.ids, trace.sizes, trace.times, trace.ttls, trace.costs, trace.ops, trace.next_use)] == [
         np.int32, np.int64, np.float64, np.float32, np.float32, np.uint8, np.int32,
     ]  # fmt: skip
+    assert trace.predictions.dtype == np.float64
+    assert trace.predictions.tolist() == pytest.approx([2, 4, -1, np.inf, np.nan], nan_ok=True)
     assert trace.provenance.account.records == 5
     assert trace.provenance.account.notes == ["made up"]
 
@@ -70,7 +73,8 @@ def test_one_request() -> None:
 
 def test_nothing_can_be_overwritten() -> None:
     trace = small()
-    for name in ("ids", "sizes", "times", "ttls", "costs", "ops", "next_use", "prev_use", "object_sizes"):
+    columns = ("ids", "sizes", "times", "ttls", "costs", "ops", "predictions")
+    for name in (*columns, "next_use", "prev_use", "object_sizes"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(trace, name)[0] = 1
     with pytest.raises(AttributeError):
@@ -90,6 +94,7 @@ def test_a_slice_is_a_trace_of_its_own() -> None:
     assert part.keys.to_pylist() == ["a", "c", "b"]
     assert part.sizes.tolist() == [15, 5, 20]
     assert part.times.tolist() == [102.0, 104.0, 110.0]
+    assert part.predictions.tolist() == pytest.approx([-1, np.inf, np.nan], nan_ok=True)
     assert part.provenance.account.notes == ["made up", "requests 2 to 5 of 5"]
     assert small()[3:].n_objects == 2
     assert small()[-1:].keys.to_pylist() == ["b"]
@@ -108,6 +113,7 @@ def test_select_by_mask() -> None:
     part = small().select(np.array([False, True, False, False, True]), "every b")
     assert (part.ids.tolist(), part.n_objects, part.keys.to_pylist()) == ([0, 0], 1, ["b"])
     assert part.costs.tolist() == pytest.approx([0.2, 0.2])
+    assert part.predictions.tolist() == pytest.approx([4, np.nan], nan_ok=True)
 
 
 def test_batches_give_the_columns_back() -> None:
@@ -115,6 +121,8 @@ def test_batches_give_the_columns_back() -> None:
     assert [len(batch) for batch in batches] == [2, 2, 1]
     assert [key for batch in batches for key in batch.keys.to_pylist()] == ["a", "b", "a", "c", "b"]
     assert np.concatenate([batch.ops for batch in batches if batch.ops is not None]).tolist() == [0, 0, 1, 0, 3]
+    predictions = np.concatenate([batch.predictions for batch in batches if batch.predictions is not None])
+    assert predictions.tolist() == pytest.approx([2, 4, -1, np.inf, np.nan], nan_ok=True)
 
 
 def test_a_trace_travels_to_another_process() -> None:
@@ -124,6 +132,19 @@ def test_a_trace_travels_to_another_process() -> None:
     assert trace[1:].keys.to_pylist() == ["b", "a", "c"]
     part = RequestTrace.from_columns(np.zeros(100_000, np.int64), sizes=np.ones(100_000))[:5]
     assert len(pickle.dumps(part)) < 10_000
+
+
+@pytest.mark.parametrize("bits", [[True, False], [1, 0], [1.0, 0.0], np.array([1, 0], np.int8)])
+def test_predictions_may_be_bits_of_any_type(bits: Any) -> None:
+    predictions = RequestTrace.from_columns([1, 2], predictions=bits).predictions
+    assert predictions is not None
+    assert (predictions.dtype, predictions.tolist()) == (np.float64, [1, 0])
+
+
+def test_deletes_take_their_predictions_along() -> None:
+    trace = RequestTrace.from_columns([5, 6, 5, 7], ops=[0, 2, 0, 0], predictions=[50, 60, 51, 70])
+    assert trace.keys[trace.ids].tolist() == [5, 5, 7]
+    assert trace.predictions.tolist() == [50, 51, 70]
 
 
 def test_deletes_zero_sizes_and_unsorted_times_are_counted() -> None:
@@ -147,6 +168,8 @@ def test_deletes_zero_sizes_and_unsorted_times_are_counted() -> None:
         ({"keys": [1, 2], "costs": [np.nan, 5]}, r"costs\[0\] = nan"),
         ({"keys": [1, 2], "ops": [0, 7]}, r"ops\[1\] = 7 is no operation"),
         ({"keys": [1, 2], "sizes": ["a", "b"]}, "sizes must be numbers"),
+        ({"keys": [1, 2], "predictions": ["a", "b"]}, "predictions must be numbers"),
+        ({"keys": [1, 2], "predictions": [1]}, r"predictions has shape \(1,\), but there are 2 keys"),
         (
             {"keys": [1], "ops": [2], "name": "gone"},
             "the trace 'gone' has no requests: of 1 records were dropped 1 delete",
@@ -169,7 +192,7 @@ def test_an_empty_slice_is_refused() -> None:
 
 def test_it_shows_itself() -> None:
     assert repr(small()) == (
-        "RequestTrace(name=small, requests=5, objects=3, columns=sizes times ttls costs ops, "
+        "RequestTrace(name=small, requests=5, objects=3, columns=sizes times ttls costs ops predictions, "
         "footprint=40 B, duration=10 s)"
     )
     html = RequestTrace.from_columns([1], name="<b>")._repr_html_()

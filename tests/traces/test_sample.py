@@ -36,6 +36,17 @@ def test_a_trace_and_its_batches_have_the_same_sample() -> None:
     assert part.keys[part.ids].tolist() == keys.tolist()
 
 
+def test_predictions_stay_with_their_keys() -> None:
+    keys = np.random.default_rng(0).integers(0, 500, 4000)
+    trace = RequestTrace.from_columns(keys, times=np.arange(4000), predictions=keys * 10)
+    parts = [sample_objects(trace, 0.1), time_slice(trace, 1000, 2000), *train_test(trace)]
+    for part in parts:
+        assert part.predictions.tolist() == (part.keys[part.ids] * 10).tolist()
+    for batch in sample_batches(trace.batches(700), 0.1):
+        assert batch.predictions is not None
+        assert batch.predictions.tolist() == (batch.keys * 10).tolist()
+
+
 def test_samples_are_nested_and_differ_by_seed() -> None:
     keys = np.arange(100_000, dtype=np.uint64)
     small, large, other = sampled(keys, 0.01), sampled(keys, 0.1), sampled(keys, 0.1, seed=1)

@@ -49,6 +49,18 @@ def test_agrees_with_byte_by_byte(requests: list[tuple[int, int]], block: int, s
     assert split([k for k, _ in requests], [s for _, s in requests], block, step)[0] == expected
 
 
+def test_every_block_has_the_prediction_of_its_request() -> None:
+    batch = Batch(
+        np.array([0, 2**63, 4096, 100], np.uint64),
+        sizes=np.array([8192, 1, 4096, 1], np.int64),
+        predictions=np.array([7, 8, np.nan, -1], np.float64),
+    )
+    (out,) = split_blocks([batch], 4096, 1, Account())
+    assert out.keys.tolist() == [0, 1, 1, 0]
+    assert out.predictions is not None
+    assert out.predictions.tolist() == pytest.approx([7, 7, np.nan, -1], nan_ok=True)
+
+
 def test_a_long_request_comes_in_pieces() -> None:
     blocks, account = split([0], [(2**20 - 2) * 512], 512)
     assert blocks == list(range(2**20 - 2))

@@ -34,7 +34,8 @@ def integers(tmp_path: Path) -> Path:
 @pytest.fixture
 def strings(tmp_path: Path) -> Path:
     path = tmp_path / "texts.csv"
-    path.write_text("key,size\n" + "".join(f"/page/{i % 7},{i + 1}\n" for i in range(50)))
+    lines = (f"/page/{i % 7},{i + 1},{i if i % 3 else ''}\n" for i in range(50))
+    path.write_text("key,size,prediction\n" + "".join(lines))
     return path
 
 
@@ -43,11 +44,12 @@ def refuse_to_read(*_: Any, **__: Any) -> Any:
 
 
 def same(a: RequestTrace, b: RequestTrace) -> bool:
-    columns = ("ids", "sizes", "times", "ttls", "costs", "ops", "keys")
-    values = [(getattr(a, name), getattr(b, name)) for name in columns]
-    return a.n_objects == b.n_objects and all(
-        (x is None and y is None) or (x is not None and y is not None and x.tolist() == y.tolist()) for x, y in values
-    )
+    def listed(trace: RequestTrace, name: str) -> list[Any] | None:
+        column = getattr(trace, name)
+        return None if column is None else ["missing" if value != value else value for value in column.tolist()]
+
+    columns = ("ids", "sizes", "times", "ttls", "costs", "ops", "predictions", "keys")
+    return a.n_objects == b.n_objects and all(listed(a, name) == listed(b, name) for name in columns)
 
 
 @pytest.mark.parametrize("kind", ["integers", "strings"])
@@ -78,6 +80,16 @@ def test_columns_are_maps_of_files(integers: Path, own_cache: Path) -> None:
         "trace.json",
     ]
     assert np.load(folder / "sizes.npy").tolist() == trace.sizes.tolist()
+
+
+def test_predictions_are_kept_with_those_that_are_missing(strings: Path, own_cache: Path) -> None:
+    open_trace(strings)
+    (folder,) = own_cache.iterdir()
+    kept = np.load(folder / "predictions.npy")
+    assert kept.dtype == np.float64
+    assert kept[:5].tolist() == pytest.approx([np.nan, 1, 2, np.nan, 4], nan_ok=True)
+    assert open_trace(strings, prediction="size").predictions.tolist() == list(range(1, 51))
+    assert len(list(own_cache.iterdir())) == 2
 
 
 def test_another_name_needs_no_other_copy(integers: Path, own_cache: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from evictlab.traces import RequestTrace, open_trace, write_trace
 from evictlab.traces.errors import TraceError, UnknownNameError, UsageError
+from evictlab.traces.normalise import COLUMNS
 
 
 def integers(**columns: Any) -> RequestTrace:
@@ -29,13 +30,15 @@ def texts() -> RequestTrace:
         ttls=[np.inf, 1.5, 60, 60, 60],
         costs=[0.5, 0.25, 1, 1, 1],
         ops=[0, 1, 0, 3, 0],
+        predictions=[1, np.nan, -0.5, np.inf, 2**53 - 1],
     )
 
 
 def values(trace: RequestTrace) -> dict[str, Any]:
-    columns = {name: getattr(trace, name) for name in ("sizes", "times", "ttls", "costs", "ops")}
+    columns = {name: getattr(trace, name) for name in COLUMNS}
     return {"ids": trace.ids.tolist(), "keys": trace.keys.tolist()} | {
-        name: None if column is None else column.tolist() for name, column in columns.items()
+        name: None if column is None else ["missing" if value != value else value for value in column.tolist()]
+        for name, column in columns.items()
     }
 
 
@@ -47,12 +50,14 @@ def test_parquet_holds_everything(make: Any, tmp_path: Path) -> None:
 
 
 def test_parquet_has_the_canonical_columns(tmp_path: Path) -> None:
-    table = pq.read_table(write_trace(integers(ops=[0, 0, 0, 0, 1]), tmp_path / "t.parquet"))
+    trace = integers(ops=[0, 0, 0, 0, 1], predictions=[0, 1, 0, np.nan, 1])
+    table = pq.read_table(write_trace(trace, tmp_path / "t.parquet"))
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("time_s", "double"),
         ("key", "uint64"),
         ("size", "uint32"),
         ("op", "uint8"),
+        ("prediction", "double"),
         ("next", "int64"),
     ]
     # Requests are counted from 1: the third asks for the key of the first, the fifth for that of the second.
@@ -65,7 +70,8 @@ def test_parquet_has_the_canonical_columns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".csv.zst"])
 def test_csv_gives_the_trace_back(suffix: str, tmp_path: Path) -> None:
-    trace = integers(ttls=[5, 6, 7, 8, 9], costs=[1, 2, 3, 4, 5], ops=[0, 1, 0, 3, 0])
+    predictions = [-1, np.nan, np.inf, 1e300, 0.1]
+    trace = integers(ttls=[5, 6, 7, 8, 9], costs=[1, 2, 3, 4, 5], ops=[0, 1, 0, 3, 0], predictions=predictions)
     path = write_trace(trace, tmp_path / f"t{suffix}")
     assert values(open_trace(path, cache=False)) == values(trace)
 
@@ -74,7 +80,8 @@ def test_csv_gives_the_trace_back(suffix: str, tmp_path: Path) -> None:
     "suffix", [".oracleGeneral", ".oracleGeneral.bin", ".oracleGeneral.zst", ".oracleGeneral.bin.gz"]
 )
 def test_oracle_general_gives_the_trace_back(suffix: str, tmp_path: Path) -> None:
-    path = write_trace(integers(), tmp_path / f"t{suffix}")
+    # What the format has no field for stays behind.
+    path = write_trace(integers(predictions=[1, 0, 1, 0, 1]), tmp_path / f"t{suffix}")
     assert values(open_trace(f"oracle_general:{path}", cache=False)) == values(integers())
 
 

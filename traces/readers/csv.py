@@ -25,14 +25,14 @@ from .base.text import TextReader
 __all__ = ["Csv"]
 
 _DELIMITERS = ",\t;|"
-_KINDS = {"time": "float", "size": "size", "op": "word", "ttl": "float", "cost": "float"}
-_MISSING = {"op": 0.0, "ttl": np.inf}
+_KINDS = {"time": "float", "size": "size", "op": "word", "ttl": "float", "cost": "float", "prediction": "loose"}
+_MISSING = {"op": 0.0, "ttl": np.inf, "prediction": np.nan}
 
 
 @trace_format(
     "csv",
     title="CSV by column name",
-    description="key and, if there are, time, size, op, ttl, cost by usual names or options",
+    description="key and, if there are, time, size, op, ttl, cost, prediction by usual names or options",
     source="https://www.rfc-editor.org/rfc/rfc4180",
     suffixes=(".csv", ".tsv"),
 )
@@ -88,6 +88,7 @@ class Csv(TextReader):
             ttls=single.get("ttl"),
             costs=single.get("cost"),
             ops=operations(fields["op"]) if "op" in fields else None,
+            predictions=fields.get("prediction"),
         )
 
     def _sampled(self, position: int, delimiter: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Parquet with named columns: evictlab's own, Pelikan's, or any with a key column.
 
-evictlab writes ``time_s f64, key u64|string, size, op u8, ttl_s, cost_s``. Pelikan's
+evictlab writes ``time_s f64, key u64|string, size, op u8, ttl_s, cost_s, prediction``. Pelikan's
 cachesim writes ``timestamp, obj_id, obj_size, next_access_vtime, op?, ttl?``, with an
 integer timestamp in nanoseconds and libCacheSim's operation numbers; it is told by
 ``next_access_vtime`` beside ``obj_id``.
@@ -31,7 +31,7 @@ _PELIKAN = {"obj_id", "next_access_vtime"}
 @trace_format(
     "parquet",
     title="Parquet by column name",
-    description="key and, if there are, time, size, op, ttl, cost by usual names or options",
+    description="key and, if there are, time, size, op, ttl, cost, prediction by usual names or options",
     source="https://parquet.apache.org/docs/file-format",
     suffixes=(".parquet",),
 )
@@ -103,6 +103,7 @@ class Parquet(Reader):
             ttls=self._numbers(columns, "ttl", np.float32, missing=np.inf),
             costs=self._numbers(columns, "cost", np.float32),
             ops=self._ops(columns),
+            predictions=self._numbers(columns, "prediction", np.float64, missing=np.nan),
         )
 
     def _keys(self, column: Any) -> Any:
@@ -158,7 +159,7 @@ class Parquet(Reader):
         try:
             plain = column.fill_null(missing) if column.null_count and missing == 0 else column
             if np.dtype(dtype).kind == "f":
-                plain = plain.cast(pa.float64()).fill_null(missing)
+                plain = plain.cast(pa.float64(), safe=False).fill_null(missing)  # rounds integers beyond 2^53
             return plain.cast(pa.from_numpy_dtype(dtype), safe=dtype is np.int64).to_numpy(zero_copy_only=False)
         except (pa.ArrowException, TypeError) as error:
             problem = f"column {self._columns[role]!r} is no usable {role} ({_first_line(error)})"

@@ -21,6 +21,7 @@ ROLES = {
     "op": "op operation op_name",
     "ttl": "ttl_s ttl",
     "cost": "cost_s cost",
+    "prediction": "prediction predicted",
 }
 """Usual column names of each role, the likeliest first."""
 
@@ -31,6 +32,7 @@ ROLE_OPTIONS = {
     "op": "column of the operation, or none",
     "ttl": "column of the time to live in seconds, or none",
     "cost": "column of the seconds a miss takes, or none",
+    "prediction": "column of a prediction (a bit, or the index of the next request), or none",
     "time_unit": "unit of the time: s (default), ms, us or ns",
 }
 """Options of every reader with named columns."""

@@ -105,6 +105,11 @@ class Reader(ABC):
             self.account.dropped[why] += count
             self._note(why, examples)
 
+    def repair(self, why: str, count: int) -> None:
+        """Count requests with a value that was mended."""
+        if count:
+            self.account.repaired[why] += count
+
     def refuse(self, why: str, count: int, examples: Iterable[str] = ()) -> None:
         """Count unreadable records; `examples` say where: ``line 7: 'abc'``."""
         self._unreadable += count

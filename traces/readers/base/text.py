@@ -163,7 +163,11 @@ class TextReader(Reader):
         columns = {}
         for name, field in self.layout.fields.items():
             column = found.field(name)
-            columns[name] = from_text(_unquote(column) if self.layout.quoted else column, field.kind)
+            text = _unquote(column) if self.layout.quoted else column
+            columns[name] = from_text(text, field.kind)
+            if field.kind == "loose":
+                lost = pc.and_(pc.is_null(columns[name]), pc.match_substring_regex(text, r"[^ \t]"))
+                self.repair(f"{name} is no number -> missing", pc.sum(lost).as_py() or 0)
         return self._plain(columns)
 
     def _plain(self, columns: dict[str, Any]) -> Columns:

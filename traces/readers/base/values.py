@@ -29,6 +29,8 @@ def _up_to(limit: int) -> str:
 _INT = rf"(?:{_up_to(2**63 - 1)}|-{_up_to(2**63)})"
 _HEX = r"0[xX][0-9a-fA-F]{1,16}"
 _FLOAT = r"[-+]?(?:[0-9]{1,40}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,2})?"
+_ANY_FLOAT = r"^[-+]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|(?i:nan|inf|infinity))$"
+"""All that Arrow's CSV parser takes for a real number."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,14 @@ KINDS = {
     "int": Kind(_INT, "int64"),
     "size": Kind(rf"{_INT}(?:\.0*)?", "int64"),
     "float": Kind(_FLOAT, "float64"),
+    "loose": Kind(None, "float64"),
     "key": Kind(rf"(?:{_HEX}|{_up_to(2**64 - 1)}|-{_up_to(2**63)})", "uint64"),
     "text": Kind(None, "string"),
     "line": Kind(".+", "string"),
     "word": Kind(None, "word"),
 }
-"""Kinds of fields: signed number, byte count (``512.0`` is one), real number, object number, text, text
-that may hold delimiters, one of few words."""
+"""Kinds of fields: signed number, byte count (``512.0`` is one), real number, real number or else nothing (what is
+no number counts as missing, not as damage), object number, text, text that may hold delimiters, one of few words."""
 
 
 def arrow_type(kind: str, signed: bool = False) -> Any:
@@ -92,8 +95,11 @@ def from_text(column: Any, kind: str) -> Any:
         return text
     if kind == "word":
         return text.dictionary_encode()
+    if kind == "loose":
+        text = pc.utf8_trim(text, characters=" \t")
+        text = pc.if_else(pc.match_substring_regex(text, _ANY_FLOAT), text, "")
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    return pc.cast(pc.utf8_ltrim(text, characters="+") if kind == "float" else text, arrow_type(kind))
+    return pc.cast(pc.utf8_ltrim(text, characters="+") if kind in ("float", "loose") else text, arrow_type(kind))
 
 
 def _valid_utf8(column: Any) -> Any:

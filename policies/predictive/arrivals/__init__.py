@@ -1,0 +1,1 @@
+"""The time of the next request, as predicted with each request."""

@@ -1,0 +1,1 @@
+"""One bit with each request: may it go, or should it stay?"""

@@ -1,0 +1,1 @@
+"""Combinations that stay near the best of their parts."""
