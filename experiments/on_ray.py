@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ..policies.predictors import Predicted
 from ..policies.registry import parse_policy
 from ..traces.errors import MissingExtraError
 
@@ -63,6 +64,9 @@ def run_on_ray(
     try:
         register_ray()
         texts = {parse_policy(text).label: text for text in policies}
+        for policy in (run.policy for run in runs):
+            if isinstance(policy, Predicted):
+                texts.setdefault(policy.label, f"{texts.get(policy.inner.label)}@{policy.predictor.label}")
         traces = {id(run.trace): run.trace for run in runs}
         # In lists, because Ray would replace a bare reference by the columns themselves.
         stored = {key: [ray.put(_columns(trace))] for key, trace in traces.items()}

@@ -6,6 +6,7 @@ Example of a file::
     policies = ["lru", "sieve", "s3fifo:small=0.2", "adaptsize+lru"]
     sizes = ["0.1%", "1%", "10%"]
     seeds = "0:5"              # or a list; deterministic policies run once
+    predict = ["noisy:p=0.1"]  # optional: for policies that read predictions
     warmup = "20%"             # optional, as are ttl, window, ignore_sizes
     output = "sweep.parquet"
 """
@@ -44,6 +45,7 @@ class Grid(BaseModel):
     policies: list[str]
     sizes: list[str]
     seeds: list[int] = [0]
+    predict: list[str] = []
     ttl: str | None = None
     warmup: str = "0%"
     window: str | None = None
@@ -110,6 +112,7 @@ def plan_sweep(grid: Grid, base: Path) -> tuple[list[RequestTrace], list[Run]]:
         ttl=grid.ttl,
         warmup=grid.warmup,
         window=grid.window,
+        predict=grid.predict,
     )
     return traces, runs
 

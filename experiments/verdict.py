@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..policies.registry import is_offline
 from ..sim.plot import METRICS
 from ..traces.errors import UnknownNameError, UsageError
 
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from ..sim.result import Result
 
 __all__ = ["Gate", "gains", "pivot", "winners"]
-
-OFFLINE = "belady"
-"""Policies whose name begins so know the future: shown, but not counted as winners."""
-
 
 def pivot(result: Result, trace: str, metric: str) -> pd.DataFrame:
     """Return policies x capacities for one trace, mean over seeds, in the order of the table."""
@@ -29,14 +26,14 @@ def pivot(result: Result, trace: str, metric: str) -> pd.DataFrame:
 
 
 def winners(result: Result, metric: str) -> pd.DataFrame:
-    """Return, for each trace and capacity, the best online policy, the runner-up, and what Belady's would leave.
+    """Return, for each trace and capacity, the best policy that does not know the future, the runner-up, and what Belady's would leave.
 
     Columns: trace, capacity, best, value, second, lead (difference of the two), offline (lowest of the offline policies).
     """
     rows = []
     for trace in dict.fromkeys(result.frame["trace"]):
         table = pivot(result, trace, metric)
-        offline = table.index.str.startswith(OFFLINE)
+        offline = np.asarray([is_offline(str(policy)) for policy in table.index])
         for capacity in table.columns:
             online = table.loc[~offline, capacity].dropna().sort_values(kind="stable")
             if online.empty:

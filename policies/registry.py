@@ -24,7 +24,7 @@ from ..traces.errors import UnknownNameError, UsageError
 from .setting import Setting
 from .words import from_words, in_words
 
-__all__ = ["Policy", "PolicySpec", "all_specs", "load", "parse_policy", "policy", "policy_names", "spec_of"]
+__all__ = ["Policy", "PolicySpec", "all_specs", "is_offline", "load", "parse_policy", "policy", "policy_names", "spec_of"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +107,11 @@ class Policy:
     def random(self) -> bool:
         """Whether results depend on the seed."""
         return any(part.spec.random for part in self.parts())
+
+    @property
+    def offline(self) -> bool:
+        """Whether it knows the future, and so is a bound rather than a contestant."""
+        return any(part.spec.next_use for part in self.parts())
 
     @property
     def predictions(self) -> tuple[str, ...]:
@@ -258,6 +263,15 @@ def load(path: str | Path) -> PolicySpec:
     if len(mine) != 1:
         raise UsageError(f"{path} defines {len(mine)} policies; expected exactly one class decorated with @policy(...)")
     return mine[0]
+
+
+@cache
+def is_offline(label: str) -> bool:
+    """Return whether the policy of that label knows the future; of a plug-in that is not here, that is not known."""
+    try:
+        return parse_policy(label).offline
+    except UsageError:
+        return False
 
 
 def parse_policy(text: str | Policy) -> Policy:

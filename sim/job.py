@@ -11,13 +11,13 @@ import numpy.typing as npt
 from ..policies.predictors.predicted import Predicted
 from ..policies.registry import Policy
 from ..policies.setting import Setting
-from ..traces.errors import CapabilityError, UsageError
+from ..traces.errors import CapabilityError, PredictionError, UsageError
 from . import loop as at
 
 if TYPE_CHECKING:
     from ..traces.request import RequestTrace
 
-__all__ = ["Job", "check_capable"]
+__all__ = ["Job", "check_capable", "check_unseen"]
 
 
 def check_capable(policy: Policy, trace: RequestTrace, *, byte_sizes: bool, ttl: bool) -> None:
@@ -59,6 +59,30 @@ def check_capable(policy: Policy, trace: RequestTrace, *, byte_sizes: bool, ttl:
                 f"{spec.name} cannot handle objects that expire. "
                 "Leave out --ttl, or see `evictlab policies` for those that can."
             )
+
+
+def check_unseen(policy: Policy, trace: RequestTrace, begin: int) -> None:
+    """Refuse to count requests whose futures the policy's predictor was trained on.
+
+    Parameters
+    ----------
+    policy : Policy
+    trace : RequestTrace
+    begin : int
+        Index of the first request that is counted.
+
+    Raises
+    ------
+    PredictionError
+    """
+    if not isinstance(policy, Predicted):
+        return
+    seen = policy.predictor.source.seen(trace)
+    if begin < seen:
+        raise PredictionError(
+            f"{policy.predictor.label} was trained on the first {seen:,} of the {len(trace):,} requests of {trace.name} and "
+            f"knows their futures; count only what follows: --warmup {-(-100 * seen // len(trace))}%"
+        )
 
 
 class Job:

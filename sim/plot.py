@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..policies.registry import is_offline
 from ..traces.errors import ResultError
 from .files import write_whole
 
@@ -213,7 +214,7 @@ def capacity_axis(axes: Axes, unit: str) -> None:
 
 def _finding(trace: str, rows: pd.DataFrame, metric: str) -> str:
     """Say in the title who wins most often, offline policies left out."""
-    online = rows[~rows["policy"].str.startswith("belady")]
+    online = rows[[not is_offline(str(policy)) for policy in rows["policy"]]]
     if online["policy"].nunique() < 2:
         return trace
     mean = online.groupby(["capacity", "policy"], sort=False)[metric].mean()

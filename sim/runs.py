@@ -18,10 +18,10 @@ import numpy as np
 from ..policies.predictors.base import Predictor, parse_predictor
 from ..policies.predictors.predicted import Predicted
 from ..policies.registry import Policy, parse_policy
-from ..traces.errors import PredictionError, UsageError
+from ..traces.errors import UsageError
 from ..traces.units import Size
 from . import loop as at
-from .job import Job, check_capable
+from .job import Job, check_capable, check_unseen
 from .plan import Capacity, capacity_of, lifetimes, states_no_ttls, warmup_end, window_bounds
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def plan_runs(
             capacity = capacity_of(size, trace, ignore_sizes=ignore_sizes)
             for policy in chosen:
                 check_capable(policy, trace, byte_sizes=capacity.byte_sizes, ttl=expiring)
-                _check_unseen(policy, trace, begin)
+                check_unseen(policy, trace, begin)
                 runs += [
                     Run(trace, policy, capacity, seed, ttl, warmup, window)
                     for seed in (seeds if policy.random else seeds[:1])
@@ -208,18 +208,6 @@ def _with_predictors(policies: list[Policy], predictors: list[Predictor]) -> lis
         for policy in policies
         for found in ([Predicted(policy, who) for who in predictors] if policy in needy and predictors else [policy])
     ]
-
-
-def _check_unseen(policy: Policy, trace: RequestTrace, begin: int) -> None:
-    """Refuse to count requests whose futures the predictor was trained on."""
-    if not isinstance(policy, Predicted):
-        return
-    seen = policy.predictor.source.seen(trace)
-    if begin < seen:
-        raise PredictionError(
-            f"{policy.predictor.label} was trained on the first {seen:,} of the {len(trace):,} requests of {trace.name} and knows "
-            f"their futures; count only what follows: --warmup {-(-100 * seen // len(trace))}%"
-        )
 
 
 def run_all(

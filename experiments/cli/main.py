@@ -12,6 +12,7 @@ import typer
 from .curve import curve
 from .guard import Command
 from .policies import policies
+from .predictors import predictors
 from .replay import replay
 from .report import report
 from .sweep import sweep
@@ -46,7 +47,7 @@ def _root(
     """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, policies, sweep, report)
+_COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, policies, predictors, sweep, report)
 for command in _COMMANDS:
     app.command(cls=Command)(command)
 for name, trace_command in trace_commands.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ...policies.registry import PolicySpec
 
-__all__ = ["policies"]
+__all__ = ["policies", "print_documentation", "print_parameters"]
 
 CAPABILITIES = {
     "sizes": "byte sizes",
@@ -26,6 +26,7 @@ CAPABILITIES = {
     "next_use": "knows the future (offline)",
     "random": "draws at random: --seeds",
     "admission": "an admission rule: NAME+EVICTION",
+    "combines": "a combiner: NAME+ONE+OTHER",
 }
 """What each capability of a policy means."""
 
@@ -61,7 +62,7 @@ def _record(spec: PolicySpec) -> dict[str, Any]:
     return {**facts, "parameters": {field.name: field.default for field in _parameters(spec)}}
 
 
-def _parameters(spec: PolicySpec) -> tuple[dataclasses.Field[Any], ...]:
+def _parameters(spec: Any) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(spec.params)  # type: ignore[arg-type]
 
 
@@ -98,9 +99,27 @@ def _print_one(console: Console, spec: PolicySpec) -> None:
     able = [meaning for name, meaning in CAPABILITIES.items() if getattr(spec, name)]
     unable = [meaning for name, meaning in CAPABILITIES.items() if name in ("sizes", "ttl") and not getattr(spec, name)]
     console.print(Text("; ".join([*able, *(f"no {meaning}" for meaning in unable)])))
+    if spec.predictions:
+        from ...policies.predictors import KINDS
+
+        console.print(Text(f"reads with each request {KINDS[spec.predictions]}: --predict, or {spec.name}@pleco"))
+    print_documentation(console, spec)
+    print_parameters(console, spec, "--policy")
+
+
+def print_documentation(console: Console, spec: Any) -> None:
+    """Print what the file of a policy or predictor says about it."""
+    from rich.text import Text
+
     for paragraph in inspect.cleandoc(inspect.getdoc(inspect.getmodule(spec.params)) or spec.summary).split("\n\n"):
         console.print()
-        show(console, Text(re.sub(r"\n(?! |Source:|Differs)", " ", paragraph)))
+        show(console, Text(re.sub(r"\n(?! |-|Source:|Differs)", " ", paragraph)))
+
+
+def print_parameters(console: Console, spec: Any, option: str) -> None:
+    """Print the parameters of a policy or predictor with their defaults and meanings, and how to write them."""
+    from rich.text import Text
+
     parameters = _parameters(spec)
     if not parameters:
         return
@@ -114,7 +133,7 @@ def _print_one(console: Console, spec: PolicySpec) -> None:
         table.add_row(field.name, Text(str(field.default)), Text(meanings.get(field.name, "")))
     show(console, table)
     example = ":".join([spec.name, *(f"{field.name}={field.default}" for field in parameters)])
-    console.print(Text(f"\nas in --policy {example}"), soft_wrap=True)
+    console.print(Text(f"\nas in {option} {example}"), soft_wrap=True)
 
 
 def _meanings(doc: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from .progress import progress_bar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ...policies.predictors import Predictor
     from ...sim.runs import Run
 
 __all__ = ["replay"]
@@ -41,6 +42,13 @@ def replay(
         list[str],
         typer.Option("--size", "-s", metavar="SIZE,...", help="25MB, 1GiB, 5000obj, or 10% of the footprint."),
     ] = ["0.1%", "1%", "10%"],  # noqa: B006 - never changed
+    predict: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHO,...",
+            help="Who predicts, for policies that read predictions: pleco, noisy:p=0.05, learned; see: evictlab predictors.",
+        ),
+    ] = None,
     metric: Annotated[of.Metric, typer.Option("--metric", "-m", help="What the table and the picture show.")] = (
         of.Metric.requests
     ),
@@ -94,6 +102,8 @@ def replay(
     evictlab replay demo
 
     evictlab replay web.csv 'cdn/*.zst' --policy lru,sieve --size 1%,10%,1GiB --output rows.parquet
+
+    evictlab replay demo --policy mark0,lru --predict noisy:p=0.05 --size 1% --ignore-sizes
     """
     from .blas import postpone_scipy
 
@@ -119,6 +129,7 @@ def replay(
         ttl=ttl,
         warmup=0.0 if warmup is None else warmup,
         window=window,
+        predict=_predictors(predict),
     )
     _check_metric(metric, runs)
     if not quiet:
@@ -185,6 +196,12 @@ def _print(rows: Rows, metric: of.Metric, about: dict[str, str], window: str) ->
         from .windows import print_windows
 
         print_windows(console, windows, metric, window)
+
+
+def _predictors(given: list[str] | None) -> list[Predictor]:
+    from ..predictions import read_predictors
+
+    return read_predictors(of.listed(given or []))
 
 
 def _seeds(text: str) -> list[int]:

@@ -25,6 +25,9 @@ TITLES = {
 
 ABSENT = "-"
 
+MANY = 8
+"""With more traces than this, one table of all together says more than one of each."""
+
 Row = Mapping[str, Any]
 SizeKey = tuple[str, int | None, int | None]
 Column = tuple[list[str], list[Any]]
@@ -33,7 +36,7 @@ Column = tuple[list[str], list[Any]]
 def print_results(
     console: Console, rows: Sequence[Row], metric: Metric, facts: Mapping[str, str] | None = None
 ) -> None:
-    """Print one table per trace.
+    """Print one table per trace or, of more than `MANY`, one of all together.
 
     Parameters
     ----------
@@ -46,6 +49,13 @@ def print_results(
     """
     from rich.text import Text
 
+    traces = len({row["trace"] for row in rows})
+    if traces > MANY:
+        together = f"all {traces} traces together"
+        requests = sum({row["trace"]: row["requests"] for row in rows}.values())
+        print_results(console, _summed(rows, together), metric, {together: f"{format_count(requests)} requests"})
+        console.print(Text("each trace by itself: --json, or --output FILE", style="dim"))
+        return
     for number, trace in enumerate(dict.fromkeys(row["trace"] for row in rows)):
         mine = [row for row in rows if row["trace"] == trace]
         policies = list(dict.fromkeys(row["policy"] for row in mine))
@@ -55,14 +65,43 @@ def print_results(
             console.print()
         console.print(Text.assemble((trace, "bold"), f"  {(facts or {}).get(trace, '')}".rstrip()))
         console.print(Text(TITLES[metric.value], style="dim"))
-        columns = []
+        columns: list[Column] = []
+        over: list[Column] = []  # what theory speaks of: misses, as a multiple of the optimum's
         for size in sizes:
             best = _best({policy: cells[policy, size] for policy in policies})
             spread = any(len(cells[policy, size]) > 1 for policy in policies)
             texts = [Text(_percent(cells[p, size], spread), style="bold" if p in best else "") for p in policies]
             columns.append((size_words(size), texts))
+            if "belady" in policies:
+                optimum = statistics.fmean(cells["belady", size] or [0.0])
+                ratios = [Text(_ratio(cells[p, size], optimum, spread)) for p in policies]
+                over.append(([size_words(size)[0], "/ belady"] if len(sizes) > 1 else ["/ belady"], ratios))
+        if traces == 1 and metric.value == "requests" and any("@" in policy for policy in policies):
+            columns += over
         columns.append((["Mreq/s"], [Text(_speed(mine, policy)) for policy in policies]))
         print_table(console, (["policy"], [Text(policy) for policy in policies]), columns)
+
+
+def _summed(rows: Sequence[Row], name: str) -> list[Row]:
+    """Rows of all traces together: one per policy, size as it was written, and seed."""
+    found: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for row in rows:
+        key = row["policy"], row["capacity"], row["seed"]
+        total = found.setdefault(
+            key, {"trace": name, "policy": key[0], "capacity": key[1], "capacity_bytes": None, "capacity_objects": None}
+        )
+        for column in _ADDED:
+            total[column] = total.get(column, 0) + (row[column] or 0)
+    for total in found.values():
+        total["miss_ratio"] = total["misses"] / total["requests"]
+        total["byte_miss_ratio"] = 1 - total["hit_bytes"] / total["bytes"] if total["bytes"] else None
+        total["cost_miss_ratio"] = 1 - total["saved_s"] / total["cost_s"] if total["cost_s"] else None
+        total["requests_per_s"] = total["requests"] / total["cpu_s"] if total["cpu_s"] else None
+    return list(found.values())
+
+
+_ADDED = ("requests", "misses", "bytes", "hit_bytes", "cost_s", "saved_s", "cpu_s")
+"""Columns of which a total is the sum."""
 
 
 def size_of(row: Row) -> SizeKey:
@@ -73,7 +112,7 @@ def size_of(row: Row) -> SizeKey:
 def size_words(size: SizeKey) -> list[str]:
     """A size as it was asked for and, unless it says so itself, what that is for the trace."""
     label, n_bytes, n_objects = size
-    if not label.endswith("%"):
+    if not label.endswith("%") or (n_bytes is None and n_objects is None):
         return [label]
     return [label, format_bytes(n_bytes) if n_bytes is not None else f"{format_count(n_objects or 0)} obj"]
 
@@ -142,17 +181,6 @@ def show(console: Console, what: Any, *, whole: bool = False) -> None:
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def _is_offline(label: str) -> bool:
-    """Whether a policy, or the part of it that evicts or admits, knows the future: shown, but not a winner."""
-    from ...policies.registry import spec_of
-    from ...traces.errors import UsageError
-
-    try:
-        return any(spec_of(part.partition(":")[0]).next_use for part in label.split("+"))
-    except UsageError:  # rows of a plug-in that is not here
-        return False
-
-
 def _width(column: Column) -> int:
     heading, cells = column
     return max(len(text) for text in (*heading, *map(str, cells)))
@@ -181,9 +209,19 @@ def _percent(values: Sequence[float], spread: bool = False) -> str:
     return f"{100 * statistics.fmean(values):.2f}{deviation}"
 
 
+def _ratio(values: Sequence[float], optimum: float, spread: bool) -> str:
+    """Mean and standard deviation of the misses as a multiple of the optimum's."""
+    if not values or not optimum:
+        return ABSENT
+    deviation = f" ±{statistics.stdev(values) / optimum:.3f}" if len(values) > 1 else " " * 7 * spread
+    return f"{statistics.fmean(values) / optimum:.3f}{deviation}"
+
+
 def _best(cells: Mapping[str, Sequence[float]]) -> set[str]:
     """Policies whose cell shows the lowest value, offline ones left out; none where there is no contest."""
-    shown = {policy: _percent([statistics.fmean(v)]) for policy, v in cells.items() if v and not _is_offline(policy)}
+    from ...policies.registry import is_offline
+
+    shown = {policy: _percent([statistics.fmean(v)]) for policy, v in cells.items() if v and not is_offline(policy)}
     lowest = min(shown.values(), key=float, default="")
     return {policy for policy, text in shown.items() if text == lowest} if len(shown) > 1 else set()
 

@@ -48,6 +48,11 @@ class Predicted(Policy):
         """Whether results depend on the seed."""
         return self.inner.random or self.predictor.random
 
+    @property
+    def offline(self) -> bool:
+        """Whether it knows the future, also through predictions that are the truth, disturbed or not."""
+        return self.inner.offline or self.predictor.source.label == "truth"
+
     def parts(self) -> tuple[Policy, ...]:
         """Return the registered policies this one is made of."""
         return self.inner.parts()

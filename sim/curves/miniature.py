@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...policies.registry import Policy, parse_policy
 from ...traces.errors import UsageError
 from .. import loop as at
-from ..job import Job, check_capable
+from ..job import Job, check_capable, check_unseen
 from ..plan import warmup_end
 from .result import Curve
 from .sampling import check_rate, sampled_objects
@@ -97,6 +97,7 @@ def miniature_curve(
     capacities = _capacities(sizes, footprint)
     rate = _enough(trace, int(capacities[0]), footprint) if rate is None else check_rate(rate)
     begin = warmup_end(warmup, trace)
+    check_unseen(policy, trace, begin)
     sample, start = (trace, begin) if rate == 1 else _sample(trace, rate, seed, begin)
 
     def counts(capacity: int) -> npt.NDArray[Any]:

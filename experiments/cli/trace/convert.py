@@ -36,6 +36,7 @@ def convert(
     stop: of.To = None,
     limit: of.Limit = None,
     split: of.Split = None,
+    reader: of.Reader = None,
     quiet: of.Quiet = False,
 ) -> None:
     """Write a trace in another format, several as one stream; the suffix of the output chooses it.
@@ -45,10 +46,11 @@ def convert(
     from ...sources import open_source, open_sources
 
     selection = of.selection_of(limit, start, stop, split, None, 0)
+    options = of.reader_options(reader)
     if len(traces) == 1:
-        trace = open_source(traces[0], selection, cache=False)
+        trace = open_source(traces[0], selection, cache=False, **options)
     else:
-        (trace,) = open_sources(traces, selection, concat=True, cache=False)
+        (trace,) = open_sources(traces, selection, concat=True, cache=False, **options)
     write(trace, output, quiet)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -19,12 +20,14 @@ def head(
     trace: of.Source,
     count: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="How many requests.")] = 10,
     split: of.Split = None,
+    reader: of.Reader = None,
     json: of.Json = False,
 ) -> None:
     """Show the first requests of a trace as they are understood."""
     from ...sources import open_source
 
-    opened = open_source(trace, of.selection_of(count, None, None, split, None, 0), cache=False)
+    selection = of.selection_of(count, None, None, split, None, 0)
+    opened = open_source(trace, selection, cache=False, **of.reader_options(reader))
     batch = next(opened.batches(count))
     columns = {
         name: values.tolist()
@@ -35,6 +38,7 @@ def head(
             ("op", batch.ops),
             ("ttl_s", batch.ttls),
             ("cost_s", batch.costs),
+            ("prediction", batch.predictions),
         )
         if values is not None
     }
@@ -64,5 +68,5 @@ def _written(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """None for a TTL that never ends: JSON has no such number."""
-    return None if value == float("inf") else value
+    """None for a TTL that never ends and a prediction that is missing: JSON has no such numbers."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

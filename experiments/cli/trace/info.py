@@ -27,6 +27,7 @@ def info(
     limit: of.Limit = None,
     split: of.Split = None,
     concat: of.Concat = False,
+    reader: of.Reader = None,
     no_cache: of.NoCache = False,
     json: of.Json = False,
 ) -> None:
@@ -35,7 +36,7 @@ def info(
     from ...sources import open_sources
 
     selection = of.selection_of(limit, start, stop, split, None, 0)
-    opened = open_sources(traces, selection, concat=concat, cache=not no_cache)
+    opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **of.reader_options(reader))
     found = [(trace, trace_facts(trace)) for trace in opened]
     if json:
         from json import dumps
@@ -90,6 +91,8 @@ def _lines(trace: RequestTrace, facts: TraceFacts) -> Iterator[tuple[str, str]]:
         yield "TTL", _quantiles(facts.ttl_quantiles_s, format_duration)
     if facts.ops is not None:
         yield "operations", ", ".join(f"{name} {count:,}" for name, count in facts.ops.items())
+    if facts.predicted_share is not None:
+        yield "predictions", f"for {facts.predicted_share:.1%} of the requests: --predict column"
     yield "costs", "origin time of each request" if trace.costs is not None else "none given"
     for line in lost_records(trace.provenance) or [f"none dropped, none repaired of {facts.records:,}"]:
         yield "records", line
