@@ -15,6 +15,7 @@ from .policies import policies
 from .predictors import predictors
 from .replay import replay
 from .report import report
+from .reproduce import commands as reproduce_commands
 from .sweep import sweep
 from .trace import commands as trace_commands
 
@@ -36,6 +37,7 @@ def _show_version(asked: bool) -> None:
 
 app = typer.Typer(name="evictlab", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
 trace_app = typer.Typer(name="trace", no_args_is_help=True, help="Look into traces, convert, sample and generate them.")
+reproduce_app = typer.Typer(name="reproduce", no_args_is_help=True, help="Run a paper's experiment and compare.")
 
 
 @app.callback()
@@ -52,7 +54,10 @@ for command in _COMMANDS:
     app.command(cls=Command)(command)
 for name, trace_command in trace_commands.items():
     trace_app.command(name, cls=Command)(trace_command)
+for name, paper in reproduce_commands.items():
+    reproduce_app.command(name, cls=Command)(paper)
 app.add_typer(trace_app)
+app.add_typer(reproduce_app)
 
 
 def main() -> None:

@@ -357,7 +357,7 @@ class _Memory:
     """The predictions of one trace that are kept."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a source may ask another one about the same trace
         self.found: OrderedDict[Any, Array] = OrderedDict()
 
 

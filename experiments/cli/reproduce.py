@@ -1,0 +1,201 @@
+"""``evictlab reproduce ...``: run a paper's experiment and put its numbers beside ours; a command per paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options as of
+from .guard import INTERRUPTED, one_interrupt, say
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..papers.brightkite import Totals
+    from ..papers.page import Block, Reproduction
+
+__all__ = ["commands"]
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FOLDER",
+        help="Traces, one page id per line; default: BrightKite's in the shared data.",
+        rich_help_panel=of.RUN,
+    ),
+]
+Size = Annotated[str, typer.Option("--size", "-s", metavar="SIZE", help="Of the cache.", rich_help_panel=of.RUN)]
+Seeds = Annotated[str, typer.Option(metavar="0:10|0,1,2", help="Means are over these.", rich_help_panel=of.RUN)]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", metavar="FOLDER", help="Gets page, numbers, picture.", rich_help_panel=of.OUTPUT),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Skip what an interrupted attempt has finished.", rich_help_panel=of.OUTPUT)
+]
+
+HERE = Path("reproduced")
+
+
+class Flips(StrEnum):
+    """Which bits flip."""
+
+    all = "all"
+    both = "both"
+    to_keep = "1to0"
+    to_go = "0to1"
+
+
+def succinct(
+    flips: Annotated[Flips, typer.Option(help="Which bits flip.", rich_help_panel=of.RUN)] = Flips.all,
+    data: Data = None,
+    size: Size = "10obj",
+    seeds: Seeds = "0:10",
+    threads: of.Threads = None,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """Paging with succinct predictions (ICML 2023): misses when bits are wrong, beside the proven bounds.
+
+    evictlab reproduce succinct --flips both --seeds 0:3
+    """
+    from ..papers import succinct as paper
+
+    chosen = list(paper.FLIPS) if flips is Flips.all else [flips.value]
+    _reproduce(
+        "succinct",
+        paper.policies(chosen),
+        lambda totals: paper.reproduction(totals, chosen),
+        (data, size, seeds, threads, output, resume),
+        json=json,
+        quiet=quiet,
+    )
+
+
+def predictions(
+    data: Data = None,
+    size: Size = "10obj",
+    seeds: Seeds = "0:10",
+    threads: of.Threads = None,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """Learning-augmented paging: every algorithm with PLECO, POPU, and the truth behind log-normal noise.
+
+    evictlab reproduce predictions --seeds 0:3
+    """
+    from ..papers import predictions as paper
+
+    _reproduce(
+        "predictions",
+        paper.policies(),
+        paper.reproduction,
+        (data, size, seeds, threads, output, resume),
+        json=json,
+        quiet=quiet,
+    )
+
+
+commands: dict[str, Callable[..., None]] = {"succinct": succinct, "predictions": predictions}
+"""The commands by name, in the order of the help."""
+
+
+def _reproduce(
+    name: str,
+    policies: Iterable[str],
+    evaluate: Callable[[Totals], Reproduction],
+    how: tuple[Path | None, str, str, int | None, Path, bool],
+    *,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Replay all policies on all traces, then write and print what `evaluate` makes of the sums."""
+    from .blas import postpone_scipy
+
+    postpone_scipy()
+    from ..journal import Journal
+    from ..papers import brightkite
+    from ..stamp import stamp
+    from ..sweep import parse_seeds
+
+    data, size, seeds, threads, output, resume = how
+    chosen = parse_seeds(seeds)
+    traces = brightkite.open_traces(brightkite.where(data))
+    planned = brightkite.plan(policies, traces, size, chosen)
+    output.mkdir(parents=True, exist_ok=True)
+    requests = sum(len(run.trace) for runs in planned.values() for run in runs)
+    with Journal(output / f"{name}.csv", resume=resume) as journal:
+        try:
+            with one_interrupt(), progress_bar(requests, quiet=quiet) as bar:
+                found = brightkite.measure(planned, journal, threads=threads, progress=bar)
+        except KeyboardInterrupt:
+            kept = f"go on with: evictlab reproduce {name} --output {output} --resume"
+            say(f"interrupted: {len(journal.finished)} of {len(planned)} sums are finished; {kept}")
+            raise typer.Exit(INTERRUPTED) from None
+        k = next(iter(planned.values()))[0].capacity.amount
+        reproduced = evaluate(brightkite.Totals(len(traces), k, chosen, found))
+        about = stamp(_command(name), ("numpy", "numba")) | {"seeds": seeds}
+        files = reproduced.write(output, about)
+        journal.remove()
+    if json:
+        typer.echo(_document(reproduced, about))
+    else:
+        _print(reproduced)
+    if not quiet:
+        say(f"wrote {', '.join(map(str, files))}")
+
+
+def _command(name: str) -> str:
+    """Return the command as it was given; not the path of the program, which tells nothing elsewhere."""
+    import shlex
+    import sys
+
+    words = sys.argv[1:]
+    return shlex.join(["evictlab", *words]) if words[:2] == ["reproduce", name] else f"evictlab reproduce {name}"
+
+
+def _document(reproduced: Reproduction, about: dict[str, str]) -> str:
+    from json import dumps
+
+    parts = {"schema": 1, "stamp": about, "remarks": reproduced.remarks, "rows": reproduced.rows}
+    return dumps(parts, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _print(reproduced: Reproduction) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from .table import show
+
+    console = Console(highlight=False)
+    show(console, Text(reproduced.title, style="bold"))
+    for block in reproduced.blocks:
+        console.print()
+        show(console, Text(block.title, style="dim"))
+        show(console, _table(block))
+    for remark in reproduced.remarks:
+        console.print()
+        show(console, Text(remark))
+
+
+def _table(block: Block) -> object:
+    from rich.text import Text
+
+    from .table import plain_table
+
+    table = plain_table()
+    table.padding = (0, 1, 0, 0)
+    for place, title in enumerate(block.header):
+        table.add_column(title, justify="right" if place else "left", no_wrap=True)
+    for line in block.rows:
+        quiet = "" if line[0][:1] != " " else "dim"
+        table.add_row(*(Text(cell, style=quiet) for cell in line))
+    return table

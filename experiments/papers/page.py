@@ -1,0 +1,97 @@
+"""What a reproduction leaves behind: tables as Markdown with a stamp, all numbers as CSV, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Block", "Reproduction", "number"]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A table to be read: cells are text already.
+
+    Attributes
+    ----------
+    title : str
+    header : list of str
+    rows : list of list of str
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """Return the title and the table."""
+        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
+        return "\n\n".join([f"## {self.title}", "\n".join(f"| {' | '.join(line)} |" for line in lines)])
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A paper's results and ours.
+
+    Attributes
+    ----------
+    name : str
+        Of the files.
+    title : str
+    remarks : list of str
+        What is run, what it is compared with, and where that is from.
+    rows : list of dict
+        One per number, tidy.
+    blocks : list of Block
+    draw : callable
+        Returns the picture.
+    """
+
+    name: str
+    title: str
+    remarks: list[str]
+    rows: list[dict[str, Any]]
+    blocks: list[Block]
+    draw: Callable[[], Figure] = field(repr=False)
+
+    def write(self, folder: Path, stamp: dict[str, str]) -> list[Path]:
+        """Write the page, the numbers and the picture to a folder; return their paths.
+
+        Raises
+        ------
+        ResultError
+            One cannot be written.
+        """
+        import pandas as pd
+
+        from ...sim.files import write_whole
+        from ...sim.plot import save_figure
+
+        picture = save_figure(self.draw(), folder / f"{self.name}.png", pd.DataFrame(self.rows))
+        page = folder / f"{self.name}.md"
+        write_whole(page, lambda part: part.write_text(self._markdown(stamp, picture.name), encoding="utf-8"))
+        return [page, picture.with_suffix(".csv"), picture]
+
+    def _markdown(self, stamp: dict[str, str], picture: str) -> str:
+        parts = [
+            f"# {self.title}",
+            "\n".join(f"- {key}: {value}" for key, value in stamp.items()),
+            *self.remarks,
+            f"![{self.title}]({picture})",
+            *(block.markdown() for block in self.blocks),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+
+def number(value: float | None, sign: str = "") -> str:
+    """Write with four decimals; with ``sign="+"`` a difference, with ``sign="±"`` a standard error."""
+    if value is None:
+        return "-"
+    if sign == "±":
+        return f"±{value:.4f}".replace("±0.", "±.")
+    return f"{value:{sign}.4f}"
