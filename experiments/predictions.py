@@ -52,7 +52,9 @@ def _column(path: Path) -> Any:
             import pyarrow.parquet as pq
 
             table = pq.read_table(path)
-            values = table.column(0).to_numpy() if table.num_columns == 1 else np.empty((table.num_rows, table.num_columns))
+            values = (
+                table.column(0).to_numpy() if table.num_columns == 1 else np.empty((table.num_rows, table.num_columns))
+            )
         else:
             values = _numbers(path)
     except OSError as error:

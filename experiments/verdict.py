@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate", "gains", "pivot", "winners"]
 
+
 def pivot(result: Result, trace: str, metric: str) -> pd.DataFrame:
     """Return policies x capacities for one trace, mean over seeds, in the order of the table."""
     rows = result.frame[(result.frame["trace"] == trace) & result.frame[metric].notna()]
@@ -26,9 +27,10 @@ def pivot(result: Result, trace: str, metric: str) -> pd.DataFrame:
 
 
 def winners(result: Result, metric: str) -> pd.DataFrame:
-    """Return, for each trace and capacity, the best policy that does not know the future, the runner-up, and what Belady's would leave.
+    """Return the best policy without knowledge of the future, the runner-up, and what the offline ones would leave.
 
-    Columns: trace, capacity, best, value, second, lead (difference of the two), offline (lowest of the offline policies).
+    A row for each trace and capacity. Columns: trace, capacity, best, value, second, lead (difference of the two), offline
+    (lowest of the offline policies).
     """
     rows = []
     for trace in dict.fromkeys(result.frame["trace"]):

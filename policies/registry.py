@@ -24,7 +24,17 @@ from ..traces.errors import UnknownNameError, UsageError
 from .setting import Setting
 from .words import from_words, in_words
 
-__all__ = ["Policy", "PolicySpec", "all_specs", "is_offline", "load", "parse_policy", "policy", "policy_names", "spec_of"]
+__all__ = [
+    "Policy",
+    "PolicySpec",
+    "all_specs",
+    "is_offline",
+    "load",
+    "parse_policy",
+    "policy",
+    "policy_names",
+    "spec_of",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +307,8 @@ def parse_policy(text: str | Policy) -> Policy:
         return Admitted(found, _first(rest)[0])  # says what does not go together
     if not at:
         return found
-    from .predictors import Predicted, parse_predictor
+    from .predictors.base import parse_predictor
+    from .predictors.predicted import Predicted
 
     return Predicted(found, parse_predictor(predictor))
 
@@ -306,7 +317,7 @@ def _first(words: list[str]) -> tuple[Policy, list[str]]:
     """Take as many words as the first policy needs, and return it with the words that are left."""
     name, *settings = words[0].strip().split(":")
     spec = load(name) if name.endswith(".py") else spec_of(name)
-    found = from_words(spec.params, spec.name, settings, "policy", f"See: evictlab policies {spec.name}")
+    found: Policy = from_words(spec.params, spec.name, settings, "policy", f"See: evictlab policies {spec.name}")
     rest = words[1:]
     if spec.admission and rest:
         from .cache.compose import Admitted

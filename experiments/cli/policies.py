@@ -63,7 +63,7 @@ def _record(spec: PolicySpec) -> dict[str, Any]:
 
 
 def _parameters(spec: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(spec.params)  # type: ignore[arg-type]
+    return dataclasses.fields(spec.params)
 
 
 def _print_all(console: Console, specs: list[PolicySpec]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from .guard import INTERRUPTED, one_interrupt, say
 from .progress import progress_bar
 
 if TYPE_CHECKING:
+    from ..journal import Journal
     from ..papers.brightkite import Totals
     from ..papers.page import Block, Reproduction
 
@@ -104,7 +105,50 @@ def predictions(
     )
 
 
-commands: dict[str, Callable[..., None]] = {"succinct": succinct, "predictions": predictions}
+def one_bit(
+    traces: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TRACE", help=f"{of.TRACE_HELP} Default: eleven real ones of the shared data."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Where the default traces are.", rich_help_panel=of.RUN),
+    ] = None,
+    size: Annotated[
+        list[str], typer.Option("--size", "-s", metavar="SIZE,...", help="Of the cache.", rich_help_panel=of.RUN)
+    ] = ["1%", "10%"],  # noqa: B006 - never changed
+    seeds: Seeds = "0:3",
+    threads: of.Threads = None,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """One learned bit per request, no oracle, on real traces: where it beats LRU, ARC, S3-FIFO and SIEVE, and where not.
+
+    evictlab reproduce one-bit web.csv --size 1%,10%
+    """
+    from .blas import postpone_scipy
+
+    postpone_scipy()
+    from ..papers import one_bit as study
+    from ..sources import open_sources
+    from ..sweep import parse_seeds
+
+    opened = open_sources(traces) if traces else study.open_traces(data)
+    runs = study.plan(opened, of.listed(size), parse_seeds(seeds))
+    _report(
+        "one-bit",
+        sum(len(run.trace) for run in runs),
+        lambda journal, bar: study.reproduction(study.measure(runs, journal, threads=threads, progress=bar)),
+        seeds,
+        (output, resume),
+        json=json,
+        quiet=quiet,
+    )
+
+
+commands: dict[str, Callable[..., None]] = {"succinct": succinct, "predictions": predictions, "one-bit": one_bit}
 """The commands by name, in the order of the help."""
 
 
@@ -121,27 +165,47 @@ def _reproduce(
     from .blas import postpone_scipy
 
     postpone_scipy()
-    from ..journal import Journal
     from ..papers import brightkite
-    from ..stamp import stamp
     from ..sweep import parse_seeds
 
     data, size, seeds, threads, output, resume = how
     chosen = parse_seeds(seeds)
     traces = brightkite.open_traces(brightkite.where(data))
     planned = brightkite.plan(policies, traces, size, chosen)
-    output.mkdir(parents=True, exist_ok=True)
+    k = next(iter(planned.values()))[0].capacity.amount
+
+    def work(journal: Journal, bar: Any) -> Reproduction:
+        found = brightkite.measure(planned, journal, threads=threads, progress=bar)
+        return evaluate(brightkite.Totals(len(traces), k, chosen, found))
+
     requests = sum(len(run.trace) for runs in planned.values() for run in runs)
+    _report(name, requests, work, seeds, (output, resume), json=json, quiet=quiet)
+
+
+def _report(
+    name: str,
+    requests: int,
+    work: Callable[[Journal, Any], Reproduction],
+    seeds: str,
+    where: tuple[Path, bool],
+    *,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Do the work with a journal and a progress bar, then write and print what comes of it."""
+    from ..journal import Journal
+    from ..stamp import stamp
+
+    output, resume = where
+    output.mkdir(parents=True, exist_ok=True)
     with Journal(output / f"{name}.csv", resume=resume) as journal:
         try:
             with one_interrupt(), progress_bar(requests, quiet=quiet) as bar:
-                found = brightkite.measure(planned, journal, threads=threads, progress=bar)
+                reproduced = work(journal, bar)
         except KeyboardInterrupt:
             kept = f"go on with: evictlab reproduce {name} --output {output} --resume"
-            say(f"interrupted: {len(journal.finished)} of {len(planned)} sums are finished; {kept}")
+            say(f"interrupted: {len(journal.finished)} results are finished; {kept}")
             raise typer.Exit(INTERRUPTED) from None
-        k = next(iter(planned.values()))[0].capacity.amount
-        reproduced = evaluate(brightkite.Totals(len(traces), k, chosen, found))
         about = stamp(_command(name), ("numpy", "numba")) | {"seeds": seeds}
         files = reproduced.write(output, about)
         journal.remove()
@@ -197,5 +261,5 @@ def _table(block: Block) -> object:
         table.add_column(title, justify="right" if place else "left", no_wrap=True)
     for line in block.rows:
         quiet = "" if line[0][:1] != " " else "dim"
-        table.add_row(*(Text(cell, style=quiet) for cell in line))
+        table.add_row(*(Text(cell.strip("*"), style="bold" if cell.startswith("**") else quiet) for cell in line))
     return table

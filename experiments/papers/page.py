@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Block", "Reproduction", "number"]
+__all__ = ["Block", "Reproduction", "finding", "number"]
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,36 @@ class Reproduction:
         return "\n\n".join(parts) + "\n"
 
 
-def number(value: float | None, sign: str = "") -> str:
-    """Write with four decimals; with ``sign="+"`` a difference, with ``sign="±"`` a standard error."""
+def number(value: float | None, sign: str = "", decimals: int = 4) -> str:
+    """Write a number; with ``sign="+"`` a difference, with ``sign="±"`` a standard error; ``-`` for none."""
     if value is None:
         return "-"
-    if sign == "±":
-        return f"±{value:.4f}".replace("±0.", "±.")
-    return f"{value:{sign}.4f}"
+    text = f"{value:{sign.strip('±')}.{decimals}f}"
+    return sign.strip("+") + re.sub(r"^([+-]?)0\.", r"\1.", text) if sign else text
+
+
+EQUAL = 5e-5
+"""Ratios that look the same in a table are called equal."""
+
+
+def finding(ratios: Mapping[float, Mapping[str, float]]) -> str:
+    """Say who misses least, from where to where.
+
+    Parameters
+    ----------
+    ratios : dict of float to dict
+        For each strength of the noise, in rising order: by title, misses over the optimum's.
+    """
+    spans: list[tuple[str, list[float]]] = []
+    for strength, by_title in ratios.items():
+        least = min(by_title.values())
+        winner = " = ".join(title for title, ratio in by_title.items() if ratio - least < EQUAL)
+        if not spans or spans[-1][0] != winner:
+            spans.append((winner, []))
+        spans[-1][1].append(strength)
+    (first, span), *others = spans
+    if not others:
+        return f"fewest misses: {first}, throughout"
+    return f"fewest misses: {first} up to {span[-1]:g},\n" + ", ".join(
+        f"{title} from {at[0]:g}" for title, at in others
+    )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .brightkite import BELADY
-from .page import Block, Reproduction, number
+from .page import Block, Reproduction, finding, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,6 @@ lazy Mark0 from the table in section 1.5 of shared/specs/paging.md, which has th
 
 LEVEL_REFERENCE = {"lru": 43_883 / 33_990, BELADY: 1.0}
 """In the stored results of github.com/adampolak/mts-with-predictions."""
-
-_EQUAL = 5e-5
-"""Ratios that look the same in a table are called equal."""
 
 _COLOURS = {
     "flush_when_all_zeros": "#0072b2",
@@ -166,10 +163,11 @@ def _block(rows: list[dict[str, Any]], how: str) -> Block:
     lines = []
     for title in dict.fromkeys(row["title"] for row in mine):
         of_title = [row for row in mine if row["title"] == title]
+        decimals = 3 if title == ALGORITHMS["mark0"] else 4
         lines.append([title, *(number(row["ratio"]) for row in of_title)])
         lines.append(["  ±", *(number(row["standard_error"], "±") for row in of_title)])
         if any(row["reference"] is not None for row in of_title):
-            lines.append(["  ref", *(number(row["reference"]) for row in of_title)])
+            lines.append(["  ref", *(number(row["reference"], decimals=decimals) for row in of_title)])
         lines.append(["  bound", *(number(row["bound"]) for row in of_title)])
     for row in rows:
         if row["flips"] is None:
@@ -179,21 +177,10 @@ def _block(rows: list[dict[str, Any]], how: str) -> Block:
 
 def _finding(mine: list[dict[str, Any]], lru: float) -> str:
     """Say who is best up to which probability, LRU included."""
-    best: list[tuple[str, float]] = []
-    last = 0.0
-    for p in sorted({row["p"] for row in mine if row["p"] > 0}):
-        ratios = {row["title"]: row["ratio"] for row in mine if row["p"] == p} | {"LRU": lru}
-        least = min(ratios.values())
-        winner = " = ".join(title for title, ratio in ratios.items() if abs(ratio - least) < _EQUAL)
-        if best and best[-1][0] != winner:
-            best[-1] = (best[-1][0], last)
-        if not best or best[-1][0] != winner:
-            best.append((winner, p))
-        last = p
-    if len(best) == 1:
-        return f"fewest misses: {best[0][0]}, throughout"
-    first, *others = best
-    return f"fewest misses: {first[0]} up to {first[1]:g},\n" + ", ".join(f"{title} from {p:g}" for title, p in others)
+    probabilities = sorted({row["p"] for row in mine if row["p"] > 0})
+    return finding(
+        {p: {row["title"]: row["ratio"] for row in mine if row["p"] == p} | {"LRU": lru} for p in probabilities}
+    )
 
 
 def _draw(rows: list[dict[str, Any]], flips: Sequence[str], totals: Totals) -> Figure:

@@ -258,10 +258,8 @@ class Predictor:
             Another length, not 0 or 1, not a number, or a kind that cannot be had.
         """
         now = self.source.native(kind)
-        # Noise that only times can have comes before they are turned into bits.
-        for place, noise in enumerate(self.noises):
-            if kind not in noise.kinds:
-                now, last = self.source.native("next_use"), place
+        if any(kind not in noise.kinds for noise in self.noises):  # noise that only times can have
+            now = self.source.native("next_use")
         values = _kept(self.source, now, trace, capacity)
         for place, noise in enumerate(self.noises):
             if now != kind and all(kind in later.kinds for later in self.noises[place:]):
@@ -304,7 +302,7 @@ def parse_predictor(text: str | Predictor | Array) -> Predictor:
             raise UsageError(
                 f"predictor {text!r}: {noise.label!r} is a source and comes first; noises follow it, as in pleco+noisy:p=0.1"
             )
-    return Predictor(source, tuple(noises))  # type: ignore[arg-type]
+    return Predictor(source, tuple(noises))
 
 
 def _part(word: str) -> Any:
@@ -324,8 +322,7 @@ def checked(kind: str, values: Any, n_requests: int, label: str) -> Array:
     values = np.asarray(values)
     if values.shape != (n_requests,):
         raise PredictionError(
-            f"{label}: {' x '.join(map(str, values.shape)) or 'one'} predictions for {n_requests:,} requests; "
-            "one per request is needed"
+            f"{label}: an array of shape {values.shape} for {n_requests:,} requests; one per request is needed"
         )
     if values.dtype.kind not in "iufb":
         raise PredictionError(f"{label}: predictions must be numbers, not {values.dtype}")
@@ -337,9 +334,9 @@ def checked(kind: str, values: Any, n_requests: int, label: str) -> Array:
         values = values.astype(np.uint8, copy=False)
     else:
         values = values.astype(np.float64, copy=False)
-    values = values.view()
-    values.flags.writeable = False
-    return values
+    frozen: Array = values.view()
+    frozen.flags.writeable = False
+    return frozen
 
 
 def _refuse(label: str, values: Array, bad: npt.NDArray[np.bool_], why: str) -> None:
@@ -350,7 +347,7 @@ def _refuse(label: str, values: Array, bad: npt.NDArray[np.bool_], why: str) -> 
 
 def _fingerprint(trace: RequestTrace) -> tuple[int, int]:
     """Two numbers that tell traces apart: with one seed, each gets noise of its own."""
-    return len(trace), zlib.crc32(np.ascontiguousarray(trace.ids[:65536]))
+    return len(trace), zlib.crc32(trace.ids[:65536].tobytes())
 
 
 class _Memory:

@@ -1,4 +1,4 @@
-"""LNonMarker: marking, but phases by the requests seen, and a victim from the whole cache for those thrown away by the clean."""
+"""LNonMarker: marking with phases by the requests seen; for those thrown away by the clean a victim from the whole cache."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
 The one that is followed may miss up to a bound; when it has missed more, the other one is followed and the bound grows by
 a factor ``1 + gamma``. The bound is raised step by step, so that the cache may change over several times at one request.
-Each change can cost up to k misses, but changes become rarer as the misses grow; together at most about twice the misses
-of the better one, and a term that does not grow with the trace faster than log.
 
+Guarantee: misses at most ``2 + gamma`` times those of the better one, and k for each change, of which there are at most
+``log(misses) / log(1 + gamma)``; for the better one misses up to the last bound, the other up to ``1 + gamma`` times that.
 No random numbers: with LRU as one of the two, any policy becomes O(k)-competitive.
 
 Source: Fiat, Rabani, Ravid, "Competitive k-server algorithms", JCSS 48(3), 1994; with these numbers (the first listed

@@ -16,8 +16,8 @@ The cache follows the model lazily, the least recently used of those whom the mo
 Guarantee as stated by the authors: never worse than the optimum with perfect predictions, O(log k) times the optimum with any,
 and few predictions asked for.
 
-Source: Sadek, Eliáš, "Algorithms for caching and MTS with reduced number of predictions", ICLR 2024. We had its abstract, and an
-implementation by others (OptiSys-ZJU/Cache-Coliseum, FollowerRobust); not the full text. Certain, because in that code: the
+Source: Sadek, Eliáš, "Algorithms for caching and MTS with reduced number of predictions", ICLR 2024. We had its abstract, and
+an implementation by others (OptiSys-ZJU/Cache-Coliseum, FollowerRobust); not the full text. Certain, because in that code: the
 windows, asking at them, whom clean objects and those of the last prediction evict, k arrivals, P kept at the end, following
 lazily. Our reading: every first request in the phase is an arrival (there: only misses); nobody marked is evicted (there:
 possible); each miss of Follower is held against the optimum's of the same request (there: against a sum), which is exact here
@@ -335,7 +335,7 @@ def _follow(state, obj, rose):
 @helper
 def _begin_robust(state):
     """Load what was requested last."""
-    counts, groups, last = state.counts, state.groups, state.last
+    counts, groups = state.counts, state.groups
     for i in range(groups.counts[_ALL]):
         obj = groups.members[i]
         state.model[obj] = 0

@@ -8,7 +8,8 @@ Guarantee (eta: sum over time of the objects by which predicted cache and an off
 ``1 + 2 eta/OFF`` times OFF's. Not robust; `robust_ftp` and `trust_doubt` are.
 
 With times for predictions it holds what `blind_oracle` holds, at every moment: the predicted cache is itself one that evicts
-on its own misses only, so the two start equal and never part. It is here because papers list it, and as a check of the machinery.
+on its own misses only, so the two start equal and never part. It is here because papers list it, and as a check of what the
+others are built from.
 
 Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020, section 3.
 """

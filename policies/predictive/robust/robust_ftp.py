@@ -1,7 +1,7 @@
 """RobustFtP: throw away what the better of a predicted cache and a classic one does not hold.
 
-Random: `marker` and the predicted cache, followed at random (`blum_burch`, eps 0.5). Deterministic: the predicted cache and `lru`,
-whichever missed less so far (`follow_leader`, gamma 0.01).
+Random: `marker` and the predicted cache, followed at random (`blum_burch`, eps 0.5). Deterministic: the predicted cache and
+`lru`, whichever missed less so far (`follow_leader`, gamma 0.01).
 
 Guarantee (eta: sum over time of the objects by which predicted cache and an offline algorithm OFF differ): misses
 ``O(min(1 + eta/OFF, log k))`` times OFF's, deterministic ``O(min(1 + eta/OFF, k))``.
