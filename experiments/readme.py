@@ -73,16 +73,30 @@ def _printed(code: str) -> str:
 def _policies() -> str:
     from ..policies.registry import all_specs
 
-    rows = ["| policy | title | year | sizes | cost | TTL | offline | random | source |", "| --- |" + " --- |" * 8]
+    rows = [
+        "| policy | title | year | sizes | cost | TTL | offline | random | reads | source |",
+        "| --- |" + " --- |" * 9,
+    ]
     for spec in sorted(all_specs(), key=lambda spec: (spec.family, spec.year, spec.name)):
         if spec.family == "plug-in":
             continue
-        file = f"policies/cache/{spec.family}/{spec.name}.py"
+        file = "/".join(spec.params.__module__.split(".")[1:]) + ".py"
         marks = " | ".join("x" if yes else "" for yes in (spec.sizes, spec.cost, spec.ttl, spec.next_use, spec.random))
-        kind = " (admission)" if spec.admission else ""
+        kind = " (admission)" if spec.admission else " (combiner)" if spec.combines else ""
         rows.append(
-            f"| [`{spec.name}`]({file}) | {spec.title}{kind} | {spec.year} | {marks} | [paper]({spec.source}) |"
+            f"| [`{spec.name}`]({file}) | {spec.title}{kind} | {spec.year} | {marks} "
+            f"| {spec.predictions} | [paper]({spec.source}) |"
         )
+    return "\n".join(rows) + "\n"
+
+
+def _predictors() -> str:
+    from ..policies.predictors import all_predictors
+
+    rows = ["| predictor | what it predicts |", "| --- | --- |"]
+    for spec in all_predictors():
+        kind = " (noise)" if spec.noise else ""
+        rows.append(f"| [`{spec.name}`](policies/predictors/{spec.name}.py){kind} | {spec.summary} |")
     return "\n".join(rows) + "\n"
 
 
@@ -108,7 +122,7 @@ def _speed() -> str:
     )
 
 
-_TABLES = {"policies": _policies, "formats": _formats, "speed": _speed}
+_TABLES = {"policies": _policies, "predictors": _predictors, "formats": _formats, "speed": _speed}
 
 
 def main() -> int:

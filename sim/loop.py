@@ -178,12 +178,11 @@ def loop_for(state: Any) -> Any:
     if not isinstance(state, tuple):
         kernels_of(state)
         return loop
-    from ..traces.jit import compiled, source_digest
-
-    where = _defining_file(type(state))
-    if where is None:  # typed at a prompt or in a notebook: nothing on disk tells when it changes
+    folder = _folder_for(type(state))
+    if folder is None:
         return _compiled_in_memory(_kinds(state))
-    folder = cache_home() / "kernels" / f"{Path(where).stem}-{source_digest([*_sources(), Path(where)])}"
+    from ..traces.jit import compiled
+
     return _on_disk(folder, compiled, _kinds(state))
 
 
@@ -194,6 +193,20 @@ def _kinds(state: Any) -> tuple[type, ...]:
     the code of LRU for ``prob+mru``, whose fields are alike. So each nesting gets a dispatcher of its own.
     """
     return (type(state), *(kind for part in state if isinstance(part, tuple) for kind in _kinds(part)))
+
+
+@cache
+def _folder_for(state_type: type) -> Path | None:
+    """Where the code for a type of state is kept; None for one that was typed at a prompt or in a notebook.
+
+    Asked once per type: the digest reads a hundred files, and belongs to the sources as they were imported.
+    """
+    from ..traces.jit import source_digest
+
+    where = _defining_file(state_type)
+    if where is None:  # nothing on disk tells when it changes
+        return None
+    return cache_home() / "kernels" / f"{Path(where).stem}-{source_digest([*_sources(), Path(where)])}"
 
 
 @cache

@@ -8,7 +8,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,10 +222,8 @@ def run_all(
     with ThreadPoolExecutor(workers, thread_name_prefix="replay") as pool:
         waiting = {pool.submit(run.rows, stop, progress): run for run in runs}
         try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield waiting.pop(future), future.result()
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
         finally:
             stop.set()
             for future in waiting:

@@ -261,5 +261,6 @@ def _table(block: Block) -> object:
         table.add_column(title, justify="right" if place else "left", no_wrap=True)
     for line in block.rows:
         quiet = "" if line[0][:1] != " " else "dim"
-        table.add_row(*(Text(cell.strip("*"), style="bold" if cell.startswith("**") else quiet) for cell in line))
+        cells = (("bold", cell.strip("*")) if cell.startswith("**") else (quiet, cell) for cell in line)
+        table.add_row(*(Text(text, style=style) for style, text in cells))
     return table

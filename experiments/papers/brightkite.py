@@ -11,7 +11,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,6 @@ OPT = 33_990
 BELADY = "belady"
 
 _HERE = Path(__file__).resolve().parents[2]
-_BATCH = 100
 _EXPLAINED = (
     "They are check-ins of 100 users of BrightKite (from SNAP), a file per user with one page id per line, as in "
     "github.com/adampolak/mts-with-predictions. --data FOLDER takes any folder of such files (*.txt)."
@@ -153,24 +152,18 @@ def measure(
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Rows]:
     """Do the replays and return the sums, see `Totals.found`; a policy whose sums are in the journal is not replayed."""
+    from ...sim.runs import run_all
+
     found = {}
     for policy, runs in planned.items():
         key = _key(policy, runs)
         if key not in journal.finished:
-            journal.add(key, _sums(_replayed(runs, threads, progress), runs[0].policy.random))
+            with closing(run_all(runs, threads=threads, progress=progress)) as replayed:  # type: ignore[type-var]
+                journal.add(key, _sums(replayed, runs[0].policy.random))
         elif progress is not None:
             progress(sum(len(run.trace) for run in runs))
         found[policy] = journal.finished[key]
     return found
-
-
-def _replayed(runs: Sequence[Run], threads: int | None, progress: Any) -> Iterator[tuple[Run, Rows]]:
-    """In batches, for what waits is looked through each time that a replay ends."""
-    from ...sim.runs import run_all
-
-    for first in range(0, len(runs), _BATCH):
-        with closing(run_all(runs[first : first + _BATCH], threads=threads, progress=progress)) as batch:  # type: ignore[type-var]
-            yield from batch
 
 
 def _sums(replayed: Iterable[tuple[Run, Rows]], random: bool) -> Rows:

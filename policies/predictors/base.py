@@ -321,9 +321,8 @@ def checked(kind: str, values: Any, n_requests: int, label: str) -> Array:
     """
     values = np.asarray(values)
     if values.shape != (n_requests,):
-        raise PredictionError(
-            f"{label}: an array of shape {values.shape} for {n_requests:,} requests; one per request is needed"
-        )
+        many = " x ".join(map(str, values.shape)) or "a single number, not"
+        raise PredictionError(f"{label}: {many} predictions for {n_requests:,} requests; one per request is needed")
     if values.dtype.kind not in "iufb":
         raise PredictionError(f"{label}: predictions must be numbers, not {values.dtype}")
     if values.dtype.kind == "f":

@@ -51,6 +51,11 @@ class RobustFtp(Policy):
 
     deterministic: bool = False
 
+    @property
+    def random(self) -> bool:
+        """Whether results depend on the seed."""
+        return not self.deterministic
+
     def make(self, setting: Setting) -> Any:
         """Return an empty cache."""
         if self.deterministic:
