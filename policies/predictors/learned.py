@@ -2,8 +2,9 @@
 
 The model sees the last four gaps of the object, how often it was requested, its mean gap, counts that decay, and its
 size (`_features`). What it learns to say is the truth about the first part, judged within that part only: what
-happens later is not looked at, and requests of which it cannot be told within the part are left out, as is the first
-quarter of the part, when hardly any object has a past. So a real log can be cached by succinct predictions with no oracle.
+happens later is not looked at, and requests of which it cannot be told within the part are left out. So are its first
+quarter, when hardly any object has a past, and its last, when those who will return only later look as if they never did.
+So a real log can be cached by succinct predictions with no oracle.
 
 Results count only where they are honest: requests of the first part must be warm-up (``--warmup 50%``), or the replay is
 refused. During the first part every bit is 1, with which Flush-When-All-0s and the lazy Mark0 are LRU, so that no wrong zeros
@@ -93,6 +94,7 @@ class Learned(Source):
         known = features(trace)
         targets, decided = _targets(kind, trace, end, capacity)
         decided[: end // 4] = False
+        decided[3 * end // 4 :] = False
         examples = np.flatnonzero(decided)
         if len(examples) == 0:
             raise PredictionError(
