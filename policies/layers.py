@@ -18,7 +18,7 @@ can be, so that this costs a constant per request.
 With a limit on the support (`most`), L_1 is forgotten when the support would grow beyond it: what `advance` is told to
 do by `border_to_take`. The count of the optimum is then no longer exact.
 
-Source: Koutsoupias, Papadimitriou, "Beyond competitive analysis", SIAM Journal on Computing 30(1), 2000, section 3 (the
+Source: Koutsoupias, Papadimitriou, "Beyond competitive analysis", SIAM Journal on Computing 30(1), 2000 (the
 layers); Brodal, Moruz, Negoescu, "OnlineMin: a fast strongly competitive randomized paging algorithm", Theory of
 Computing Systems 56(1), 2015 (this form of the update, and the limit 3k of Equitable2). Borders on a line of time are
 ours.

@@ -29,7 +29,7 @@ FEATURES = (
 )
 """Names of the columns. Gaps (in requests), count and bytes as logarithms to base 2; the decayed counts have half-lives of so
 many requests, as the exponentially decayed counters of Song, Berger, Li, Lloyd, "Learning relaxed Belady for content
-distribution network caching", NSDI 2020, section 4.3. The age of an object is left out: it grows with the trace, and
+distribution network caching", NSDI 2020. The age of an object is left out: it grows with the trace, and
 what is learnt from young objects in the first part misleads in the rest."""
 
 _GAPS = 4

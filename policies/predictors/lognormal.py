@@ -2,8 +2,8 @@
 
 Added, not multiplied, as in the experiments it is known from: predictions come too late, by ``exp(sigma Z)`` requests.
 
-Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018, section 6; Antoniadis et al.,
-"Online metric algorithms with untrusted predictions", ICML 2020, section 5.
+Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018; Antoniadis et al.,
+"Online metric algorithms with untrusted predictions", ICML 2020.
 """
 
 from __future__ import annotations

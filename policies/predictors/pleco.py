@@ -5,8 +5,11 @@ weight of its own requests in that of all; it is due as many requests from now a
 Requests more than 25,000 steps ago weigh nothing that a float64 would notice, and are left out: time grows with the
 length of the trace, not with its square.
 
+As times its predictions are short: the present request alone gives an object so much weight that none is due later than 12
+requests from now. Policies that go by the order do not mind; bits that are made from these times say keep.
+
 Source: Anderson, Kumar, Tomkins, Vassilvitskii, "The dynamics of repeat consumption", WWW 2014 (the power law with
-exponential cut-off); constants as in Lykouris, Vassilvitskii, ICML 2018, section 6.
+exponential cut-off); constants as in Lykouris, Vassilvitskii, ICML 2018.
 """
 
 from __future__ import annotations

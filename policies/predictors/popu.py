@@ -2,7 +2,7 @@
 
 At the t-th request, counted from 1, of an object requested c times including this one: ``t + t / c``.
 Source: the baseline POPU of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted
-predictions", ICML 2020, section 5.
+predictions", ICML 2020.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Discard bits are 1 where Belady's optimum throws the object away before its next
 leave the latter open; so defined, the bits do not depend on how the optimum breaks ties). Phase bits are 0 where the
 object is requested in the next k-phase. Times are exact; an object that is not requested again is due ``10^4 n``.
 
-Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023,
-section 2; for ``10^4 n``: the experiments of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with
-untrusted predictions", ICML 2020.
+Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023;
+for ``10^4 n``: the experiments of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted
+predictions", ICML 2020.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ the one that came with the object's last request. That the logarithm is natural,
 is our reading.
 
 State: see `_marking`; by object the steps along the chain that threw it away.
-Source: Im, Kumar, Petety, Purohit, "Parsimonious learning-augmented caching", ICML 2022, algorithm 3 and section 5.3.
+Source: Im, Kumar, Petety, Purohit, "Parsimonious learning-augmented caching", ICML 2022.
 """
 
 from __future__ import annotations

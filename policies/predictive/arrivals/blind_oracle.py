@@ -9,7 +9,7 @@ Guarantee (objects of one size, capacity k, eta: sum of |predicted - true| over 
 2 eta/OPT, 2 + 4 eta/((k-1) OPT))`` times the optimum's OPT (Wei 2020). Not robust: bad predictions cost any factor.
 
 State: a slot and a prediction for each resident, the predictions in a heap.
-Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018, section 3 (as what not to
+Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018 (as what not to
 do); Wei, "Better and simpler learning-augmented online caching", APPROX 2020. The rule for ties: the experiments of
 Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020.
 """

@@ -14,9 +14,9 @@ Guarantee (objects of one size, capacity k, H_k: k-th harmonic number): misses a
 perfect, expected misses at most ``2 H_(k-1) + 2`` times the optimum's whatever they are.
 
 State: a slot and a prediction for each resident, the unguarded in a heap.
-Source: Chen and others, "Robustifying learning-augmented caching efficiently without compromising 1-consistency",
-NeurIPS 2025, read from the authors' published code. Their variants that guard only after some mistakes, or at random,
-are left out.
+Source: Chen, Zhao, Zhang, Tang, Wang, Deng, "Robustifying learning-augmented caching efficiently without compromising
+1-consistency", NeurIPS 2025: the abstract, and the authors' published code. Their variants that guard only after some mistakes,
+or at random, are left out.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Guarantee (objects of one size, capacity k, eta: sum of |predicted - true| over 
 min(log(eta/OPT), log k))`` times the optimum's OPT.
 
 State: see `_marking`.
-Source: Rohatgi, "Near-optimal bounds for online caching with machine learned advice", SODA 2020, section 3. The rule
+Source: Rohatgi, "Near-optimal bounds for online caching with machine learned advice", SODA 2020. The rule
 for ties: the experiments of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted
 predictions", ICML 2020.
 """

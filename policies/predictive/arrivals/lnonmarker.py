@@ -13,7 +13,7 @@ sum of |predicted - true|): expected misses ``O(1 + min(1, eta/(k OPT)) log k)``
 robust: ``follow_leader+lnonmarker+marker`` is what is analysed and measured.
 
 State: slots with marks as in `_marking`, and for whom each object was thrown away.
-Source: Rohatgi, "Near-optimal bounds for online caching with machine learned advice", SODA 2020, section 4. Phases by distinct
+Source: Rohatgi, "Near-optimal bounds for online caching with machine learned advice", SODA 2020. Phases by distinct
 objects (not by the first miss with all slots marked, as elsewhere: here marked objects may leave), ties to the highest
 slot: the experiments of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions",
 ICML 2020.

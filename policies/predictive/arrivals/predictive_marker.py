@@ -12,7 +12,7 @@ Guarantee (objects of one size, capacity k, H_k: k-th harmonic number, eta: sum 
 requests): with gamma = 1, expected misses at most ``min(2 + 2 sqrt(5 eta/OPT), 4 H_k)`` times the optimum's OPT.
 
 State: see `_marking`; by object the length of the chain that threw it away.
-Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018, section 4, algorithm 2.
+Source: Lykouris, Vassilvitskii, "Competitive caching with machine learned advice", ICML 2018.
 The rule for ties and FtP-marking: the experiments of Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric
 algorithms with untrusted predictions", ICML 2020.
 """

@@ -8,8 +8,8 @@ said keep, eta1 those that wrongly said go; no deterministic algorithm has bette
 Alone it is not robust: bad bits cost any factor.
 
 State: two lists on a shelf, by bit, and a third for what is being flushed; the last two take turns.
-Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023,
-section 3. The rule for ties is ours.
+Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023.
+We had its abstract and descriptions by others; the guarantee is checked on all small instances. The rule for ties is ours.
 """
 
 from __future__ import annotations

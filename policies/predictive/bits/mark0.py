@@ -12,8 +12,9 @@ costs a miss. Alone it is not robust, lazy or not: wrong zeros cost a factor of 
 ``lazy=false`` miss every request. `follow_leader` and `blum_burch` help.
 
 State: the residents that the algorithm keeps, first the unmarked; with `lazy` the others in a list.
-Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023,
-section 3. Lazy: the usual remark that a demand pager need not follow its model before it has to.
+Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023.
+We had its abstract and an implementation by others; the guarantee is checked on all small instances. Lazy: the usual remark
+that a demand pager need not follow its model before it has to.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ O(log k) OPT whatever the bits are, because it marks and draws at random. With p
 requests: those for objects that the phase before did not have.
 
 State: the residents in one array: unmarked with bit 1, unmarked with bit 0, marked.
-Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023,
-section 4.
+Source: Antoniadis, Boyar, Eliáš, Favrholdt, Hoeksma, Larsen, Polák, Simon, "Paging with succinct predictions", ICML 2023.
+We had its abstract and descriptions by others; the guarantee is checked on all small instances.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ With times for predictions it holds what `blind_oracle` holds, at every moment: 
 on its own misses only, so the two start equal and never part. It is here because papers list it, and as a check of what the
 others are built from.
 
-Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020, section 3.
+Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020.
 """
 
 from __future__ import annotations

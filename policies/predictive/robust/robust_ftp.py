@@ -9,7 +9,7 @@ Guarantee (eta: sum over time of the objects by which predicted cache and an off
 The predicted cache is that of `blind_oracle`, which is what `ftp` holds: the same as ``blum_burch+marker+ftp``.
 
 State: that of the combination, see `evictlab.policies.predictive.combine`.
-Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020, section 3;
+Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020;
 Marker first and eps as in their experiments. Deterministic: Wei, "Better and simpler learning-augmented online caching",
 APPROX 2020, combines with LRU in this way.
 """

@@ -19,7 +19,7 @@ miss it evicts, of those whom the model does not hold, the least recently used.
 Guarantee (eta: sum over time of the objects by which predicted cache and an offline algorithm OFF differ): expected misses
 ``O(min(1 + log(1 + eta/OFF), log k))`` times OFF's.
 
-Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020, section 4.
+Source: Antoniadis, Coester, Eliáš, Polák, Simon, "Online metric algorithms with untrusted predictions", ICML 2020.
 The paper leaves open whom to take for p(q) and among the ancient: least recently used, as in the authors' experiments. There
 the number of misses with perfect predictions depends on no random number; here it does not either, and is the same.
 Only doubted intervals are timed: a trusted p(q) is out of the model and cannot come back but by a request.
