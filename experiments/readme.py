@@ -36,7 +36,7 @@ def renew(text: str) -> str:
 
 def without_clocks(text: str) -> str:
     """Return the text with speeds and durations blotted out, for comparison."""
-    text = re.sub(r"(?m)^((?:\w[\w+:.=]*) .*\S)\s+\d+(?:\.\d+)?$", r"\1 #", text)
+    text = re.sub(r"(?m)^((?:\w[\w+:.=@]*) .*\S)\s+\d+(?:\.\d+)?$", r"\1 #", text)
     return re.sub(r"\b\d+(?:\.\d+)? (?:s|ms)\b", "# s", text)
 
 

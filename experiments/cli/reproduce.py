@@ -206,7 +206,7 @@ def _report(
             kept = f"go on with: evictlab reproduce {name} --output {output} --resume"
             say(f"interrupted: {len(journal.finished)} results are finished; {kept}")
             raise typer.Exit(INTERRUPTED) from None
-        about = stamp(_command(name), ("numpy", "numba")) | {"seeds": seeds}
+        about = stamp(_command(name), ("numpy", "numba", "scikit-learn")) | {"seeds": seeds}
         files = reproduced.write(output, about)
         journal.remove()
     if json:

@@ -214,3 +214,17 @@ def test_predictions_on_small_traces(small, tmp_path):
     right = rows[(rows["part"] == "noise") & (rows["sigma"] == 0)].set_index("policy")["ratio"]
     for algorithm in ("blind_oracle", "ftp", "follower_robust", "guard"):
         assert right[f"{algorithm}@lognormal:sigma=0"] == 1
+
+
+def test_one_bit_on_traces_of_ones_own(small, tmp_path):
+    traces = sorted(small.glob("*.txt"))
+    done = run("one-bit", *traces, "--size", "5obj", "--seeds", "0", "--output", tmp_path / "out", "--json", "--quiet")
+    rows = json.loads(done.stdout)["rows"]
+    assert {row["trace"] for row in rows} == {trace.name for trace in traces}
+    assert len(rows) == 9 * len(traces)
+    for trace in traces:
+        ratios = {row["policy"]: row["miss_ratio"] for row in rows if row["trace"] == trace.name}
+        assert min(ratios, key=ratios.__getitem__) == "belady"
+    page = (tmp_path / "out" / "one_bit.md").read_text()
+    assert "cells with fewer misses than" in page and (tmp_path / "out" / "one_bit.png").stat().st_size > 10_000
+    assert run("one-bit", "--data", tmp_path, code=2).stderr.count("Name your own") == 1
