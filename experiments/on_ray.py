@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..policies.predictors import Predicted
 from ..policies.registry import parse_policy
-from ..traces.errors import MissingExtraError
+from ..traces.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from ..sim.runs import Run
@@ -66,6 +66,11 @@ def run_on_ray(
         texts = {parse_policy(text).label: text for text in policies}
         for policy in (run.policy for run in runs):
             if isinstance(policy, Predicted):
+                if policy.predictor.source.facts():
+                    raise UsageError(
+                        f"{policy.label}: predictions from a file do not travel to Ray; make them a column of the trace "
+                        "(--predict column), or run with --on local"
+                    )
                 texts.setdefault(policy.label, f"{texts.get(policy.inner.label)}@{policy.predictor.label}")
         traces = {id(run.trace): run.trace for run in runs}
         # In lists, because Ray would replace a bare reference by the columns themselves.

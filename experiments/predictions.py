@@ -16,8 +16,14 @@ __all__ = ["read_predictors"]
 FILE = "file:"
 
 
-def read_predictors(words: Iterable[str]) -> list[Predictor]:
+def read_predictors(words: Iterable[str], base: Path = Path()) -> list[Predictor]:
     """Turn words into predictors; ``file:PATH`` reads one number per request from .npy, .csv, .txt or .parquet.
+
+    Parameters
+    ----------
+    words : iterable of str
+    base : Path
+        Where relative paths begin.
 
     Raises
     ------
@@ -26,10 +32,10 @@ def read_predictors(words: Iterable[str]) -> list[Predictor]:
     PredictionError
         A file that cannot be read as one column of numbers.
     """
-    return [_read(word) for word in words]
+    return [_read(word, base) for word in words]
 
 
-def _read(word: str) -> Predictor:
+def _read(word: str, base: Path) -> Predictor:
     from ..policies.predictors import Predictor, parse_predictor
 
     if not word.startswith(FILE):
@@ -38,7 +44,7 @@ def _read(word: str) -> Predictor:
 
     name, *noises = word.removeprefix(FILE).split("+")
     behind = parse_predictor("+".join(["truth", *noises])).noises
-    return Predictor(Given(_column(Path(name)), name=FILE + name), behind)
+    return Predictor(Given(_column(base / name), name=FILE + name), behind)
 
 
 def _column(path: Path) -> Any:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from ..sim.runs import Run, plan_runs, run_all
 from ..traces.errors import UsageError
 from .journal import Journal, run_key
+from .predictions import read_predictors
 from .sources import open_sources
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def plan_sweep(grid: Grid, base: Path) -> tuple[list[RequestTrace], list[Run]]:
         ttl=grid.ttl,
         warmup=grid.warmup,
         window=grid.window,
-        predict=grid.predict,
+        predict=read_predictors(grid.predict, base),
     )
     return traces, runs
 

@@ -145,6 +145,10 @@ class Source(Part):
             return "next_use"
         raise PredictionError(f"{self.label} predicts {', '.join(self.kinds)}, but {kind} is needed: {KINDS[kind]}")
 
+    def facts(self) -> dict[str, str]:
+        """Return what else a result must say about the predictions, beside the label."""
+        return {}
+
     def seen(self, trace: RequestTrace) -> int:
         """Return how many of the first requests it has seen with their futures; results of those are worth nothing."""
         return 0

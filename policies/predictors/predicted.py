@@ -59,7 +59,11 @@ class Predicted(Policy):
 
     def parameters(self) -> dict[str, Any]:
         """Return the parameters of the policy, and who predicts."""
-        return {**self.inner.parameters(), "predictor": self.predictor.label}
+        return {
+            **self.inner.parameters(),
+            "predictor": self.predictor.label,
+            **self.predictor.source.facts(),
+        }
 
     def make(self, setting: Setting) -> Any:
         """Return an empty cache that knows the predictions.

@@ -161,3 +161,14 @@ def test_a_grid_may_say_who_predicts(cli, trace, tmp_path):
     )
     shown = cli("sweep", grid, "--quiet", "--json").stdout
     assert [row["policy"] for row in json.loads(shown)["rows"]] == ["mark0@truth", "mark0@noisy:p=0.2", "lru"]
+
+
+def test_a_changed_file_of_predictions_is_another_run(cli, trace, tmp_path):
+    (tmp_path / "bits.txt").write_text("0\n" * 600)
+    grid = tmp_path / "grid.toml"
+    grid.write_text('traces = ["t.csv"]\npolicies = ["mark0"]\nsizes = ["5obj"]\npredict = ["file:bits.txt"]\n')
+    first, second = (json.loads(cli("sweep", grid, "--quiet", "--json").stdout)["rows"][0] for _ in range(2))
+    assert first["parameters"] == second["parameters"]
+    (tmp_path / "bits.txt").write_text("1\n" * 600)
+    third = json.loads(cli("sweep", grid, "--quiet", "--json").stdout)["rows"][0]
+    assert third["parameters"] != first["parameters"] and third["predictor"] == first["predictor"] == "file:bits.txt"
