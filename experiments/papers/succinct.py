@@ -52,7 +52,7 @@ REFERENCE: dict[tuple[str, str], tuple[float | None, ...]] = {
 """By algorithm and flips, one per probability: an independent program's, in another language and with other random numbers.
 
 From shared/data/reference/succinct_brightkite_flip_noise.txt (means of 10 seeds; its bits and traces are the same); the
-lazy Mark0 from the table in section 1.5 of shared/specs/paging.md, which has three decimals.
+lazy Mark0 from the same program, with three decimals.
 """
 
 LEVEL_REFERENCE = {"lru": 43_883 / 33_990, BELADY: 1.0}
@@ -145,7 +145,7 @@ def _remarks(totals: Totals, rows: list[dict[str, Any]]) -> list[str]:
         worst = max((row for row in rows if row["difference"] is not None), key=lambda row: abs(row["difference"]))
         lines.append(
             "ref: an independent program with random numbers of its own, mean of 10 seeds "
-            "(shared/data/reference/succinct_brightkite_flip_noise.txt; lazy Mark0: section 1.5 of shared/specs/paging.md, "
+            "(shared/data/reference/succinct_brightkite_flip_noise.txt; lazy Mark0: the same program, "
             "three decimals); LRU and optimum: stored results of github.com/adampolak/mts-with-predictions. "
             "That program seems to flip the same requests in every trace (at p = 0.001 its eta1 / OPT is 0.0071, and 0.0052 is "
             "expected), which makes its standard error several times ours, up to 0.015 for Mark0. "

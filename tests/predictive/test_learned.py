@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from evictlab.policies.predictors._features import FEATURES, features
 from evictlab.policies.predictors.learned import _targets
 from evictlab.sim import replay
 from evictlab.traces import RequestTrace
-from evictlab.traces.errors import PredictionError, UsageError
+from evictlab.traces.errors import MissingExtraError, PredictionError, UsageError
 
 
 def mixed(n: int = 12_000, seed: int = 0) -> RequestTrace:
@@ -96,3 +98,9 @@ def test_nonsense_is_refused():
 def test_trained_requests_are_not_counted():
     with pytest.raises(PredictionError, match="--warmup 50%"):
         replay(mixed(1000), "mark0", "20obj", predict="learned", warmup=0.4)
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    with pytest.raises(MissingExtraError, match=r"evictlab\[predict\]"):
+        parse_predictor("learned").forecast("discard", mixed(2000), 30)
