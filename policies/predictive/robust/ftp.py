@@ -22,8 +22,9 @@ from typing import NamedTuple
 from ...contract import helper, kernels
 from ...registry import Policy, policy
 from ...setting import Setting
-from ...shadow import Recent, Shadow, drop, has, make_recent, make_shadow, oldest, step, touch
+from ...shadow import Recent, Shadow, make_recent, make_shadow, step, touch
 from ..arrivals.blind_oracle import BlindOracle
+from ._lazy import evict_lazily, find_in_cache, insert_in_cache
 
 __all__ = ["Ftp"]
 
@@ -64,10 +65,6 @@ def _predict(state, obj, now):
     step(state.predicted, obj, now, state.cache, 0)
 
 
-def _find(state, obj):
-    return has(state.cache, obj)
-
-
 def _hit(state, obj, now, size):
     _predict(state, obj, now)
     touch(state.cache, obj)  # the predicted cache holds it
@@ -78,14 +75,4 @@ def _admit(state, obj, now, size):
     return True
 
 
-def _evict(state, obj, now, size):
-    victim = oldest(state.cache, 0)
-    drop(state.cache, victim)
-    return victim
-
-
-def _insert(state, obj, now, size):
-    touch(state.cache, obj)
-
-
-kernels(State, _find, _hit, _insert, _evict, admit=_admit)
+kernels(State, find_in_cache, _hit, insert_in_cache, evict_lazily, admit=_admit)

@@ -54,6 +54,7 @@ from ...shadow import (
     unmark,
 )
 from ..arrivals.blind_oracle import BlindOracle
+from ._lazy import evict_lazily, find_in_cache, insert_in_cache
 
 __all__ = ["TrustDoubt"]
 
@@ -382,10 +383,6 @@ def _learn(state, obj, now):
             _trust(state, new)
 
 
-def _find(state, obj):
-    return has(state.cache, obj)
-
-
 def _hit(state, obj, now, size):
     _learn(state, obj, now)
     touch(state.cache, obj)  # the model holds it
@@ -396,14 +393,4 @@ def _admit(state, obj, now, size):
     return True
 
 
-def _evict(state, obj, now, size):
-    victim = oldest(state.cache, 0)
-    drop(state.cache, victim)
-    return victim
-
-
-def _insert(state, obj, now, size):
-    touch(state.cache, obj)
-
-
-kernels(State, _find, _hit, _insert, _evict, admit=_admit)
+kernels(State, find_in_cache, _hit, insert_in_cache, evict_lazily, admit=_admit)
