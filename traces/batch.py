@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["DELETE", "GET", "OTHER", "SET", "Account", "Batch"]
+__all__ = ["DELETE", "GET", "LOGGED", "OTHER", "SET", "Account", "Batch"]
 
 GET, SET, DELETE, OTHER = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
+
+LOGGED = ("", "MISS", "HIT", "EXPIRED", "STALE", "UPDATING", "REVALIDATED", "BYPASS")
+"""What a real cache may have answered, in the words of NGINX's ``$upstream_cache_status``; empty: it did not say."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Batch:
     predictions : float64[m] or None
         What was predicted at each request, a bit or the index of the object's next
         request; NaN where nothing was.
+    known : bool[m] or None
+        Whether the source states the size of this request; False where it was concluded from others.
+    logged : uint8[m] or None
+        What the real cache answered, an index into `LOGGED`.
     """
 
     keys: Any
@@ -47,6 +54,8 @@ class Batch:
     costs: npt.NDArray[np.float32] | None = None
     ops: npt.NDArray[np.uint8] | None = None
     predictions: npt.NDArray[np.float64] | None = None
+    known: npt.NDArray[np.bool_] | None = None
+    logged: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)

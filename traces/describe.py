@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batch import GET, OTHER, SET
+from .batch import GET, LOGGED, OTHER, SET
 from .request import RequestTrace
 
 __all__ = ["TraceFacts", "trace_facts", "zipf_alpha"]
@@ -50,6 +50,10 @@ class TraceFacts:
         Requests by kind.
     predicted_share : float or None
         Share of the requests that come with a prediction.
+    known_share : float or None
+        Share of the requests whose size the source states.
+    logged : dict of str to int, or None
+        Requests by what the real cache answered; those of which it said nothing are left out.
     records : int
         In the source.
     dropped, repaired : dict of str to int
@@ -74,6 +78,8 @@ class TraceFacts:
     ttl_quantiles_s: dict[float, float] | None
     ops: dict[str, int] | None
     predicted_share: float | None
+    known_share: float | None
+    logged: dict[str, int] | None
     records: int
     dropped: dict[str, int]
     repaired: dict[str, int]
@@ -108,6 +114,8 @@ def trace_facts(trace: RequestTrace) -> TraceFacts:
         ttl_quantiles_s=None if trace.ttls is None else _quantiles(trace.ttls, float),
         ops=None if trace.ops is None else _op_counts(trace.ops),
         predicted_share=None if trace.predictions is None else float((~np.isnan(trace.predictions)).mean()),
+        known_share=None if trace.known is None else float(trace.known.mean()),
+        logged=None if trace.logged is None else _logged_counts(trace.logged),
         records=account.records,
         dropped=dict(account.dropped.most_common()),
         repaired=dict(account.repaired.most_common()),
@@ -154,6 +162,11 @@ def _quantiles(values: npt.NDArray[Any], kind: type) -> dict[float, Any]:
 def _op_counts(ops: npt.NDArray[np.uint8]) -> dict[str, int]:
     n = np.bincount(ops, minlength=4)
     return {name: int(n[op]) for name, op in (("get", GET), ("set", SET), ("other", OTHER)) if n[op]}
+
+
+def _logged_counts(logged: npt.NDArray[np.uint8]) -> dict[str, int]:
+    n = np.bincount(logged, minlength=len(LOGGED))
+    return {word: int(n[code]) for code, word in enumerate(LOGGED) if word and n[code]}
 
 
 def _exact_sum(values: npt.NDArray[np.int64]) -> int:

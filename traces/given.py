@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batch import OTHER
+from .batch import LOGGED, OTHER
 from .errors import TraceError
 
 __all__ = ["DTYPES", "checked"]
@@ -20,6 +20,8 @@ DTYPES = {
     "costs": np.float32,
     "ops": np.uint8,
     "predictions": np.float64,
+    "known": np.bool_,
+    "logged": np.uint8,
 }
 """Data type of each column."""
 
@@ -59,6 +61,8 @@ def checked(name: str, values: Any, n: int) -> Any:
         _refuse(name, raw, raw < 0, "is negative")
     if name == "ops":
         _refuse(name, raw, raw > OTHER, "is no operation: 0 get, 1 set, 2 delete, 3 other")
+    if name == "logged":
+        _refuse(name, raw, raw >= len(LOGGED), f"is no answer of a cache: 0 .. {len(LOGGED) - 1}, see LOGGED")
     if name == "sizes" and raw.dtype.kind == "f":
         _refuse(name, raw, raw != np.floor(raw), "is not a whole number of bytes")
     return np.ascontiguousarray(raw, dtype=DTYPES[name])

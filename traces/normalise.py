@@ -34,7 +34,7 @@ from .errors import TraceError
 
 __all__ = ["COLUMNS", "normalise", "take"]
 
-COLUMNS = ("sizes", "times", "ttls", "costs", "ops", "predictions")
+COLUMNS = ("sizes", "times", "ttls", "costs", "ops", "predictions", "known", "logged")
 """The optional columns of a `Batch` and of a `RequestTrace`."""
 
 LARGEST_SIZE = 2**53 - 1

@@ -47,6 +47,10 @@ class RequestTrace:
     predictions : float64[n_requests] or None
         A bit, or the index of the object's next request; NaN is missing. Passed on as
         read: of a slice or a sample too, an index counts the requests of the source.
+    known : bool[n_requests] or None
+        Whether the source states the size of this request; False where it was concluded from others.
+    logged : uint8[n_requests] or None
+        What the real cache answered, an index into `evictlab.traces.batch.LOGGED`.
     key_source : array, or a callable without arguments that returns it
         See `keys`.
     provenance : Provenance
@@ -66,6 +70,8 @@ class RequestTrace:
     costs: npt.NDArray[np.float32] | None = None
     ops: npt.NDArray[np.uint8] | None = None
     predictions: npt.NDArray[np.float64] | None = None
+    known: npt.NDArray[np.bool_] | None = None
+    logged: npt.NDArray[np.uint8] | None = None
     key_source: Any = None
     provenance: Provenance = field(default_factory=Provenance)
 
@@ -90,6 +96,8 @@ class RequestTrace:
         costs: Any = None,
         ops: Any = None,
         predictions: Any = None,
+        known: Any = None,
+        logged: Any = None,
         *,
         name: str = "",
         notes: Sequence[str] = (),
@@ -101,7 +109,7 @@ class RequestTrace:
         ----------
         keys : sequence of int or of str
             A list, NumPy array, pandas Series or pyarrow array, length n.
-        sizes, times, ttls, costs, ops, predictions : sequence, optional
+        sizes, times, ttls, costs, ops, predictions, known, logged : sequence, optional
             As the attributes of the class, length n. Sizes of 0, times that go
             backwards and deletes are treated as in a file (`normalise`): the
             account in `provenance` says how many there were.
@@ -122,10 +130,8 @@ class RequestTrace:
         from .densify import as_key_column
 
         keys = as_key_column(keys)
-        columns = {
-            column: checked(column, values, len(keys))
-            for column, values in zip(COLUMNS, (sizes, times, ttls, costs, ops, predictions), strict=True)
-        }
+        given = (sizes, times, ttls, costs, ops, predictions, known, logged)
+        columns = {name: checked(name, values, len(keys)) for name, values in zip(COLUMNS, given, strict=True)}
         if provenance is None:
             provenance = Provenance(name=name)
             provenance.account.notes.extend(notes)

@@ -5,11 +5,13 @@ format          suffixes                       columns
 =============== ============================== ======================================
 parquet         .parquet .pq                   time_s f64, key u64 or string, size u32
                                                or i64, op u8, ttl_s f32, cost_s f32,
-                                               prediction f64, next i64; provenance in
-                                               the metadata
+                                               prediction f64, size_known bool,
+                                               cache_status (a word), next i64;
+                                               provenance in the metadata
 oracle_general  .oracleGeneral[.bin][.zst|.gz] time u32, key u64, size u32, next i64
 csv             .csv[.zst|.gz]                 time_s, key, size, op (a word), ttl_s,
-                                               cost_s, prediction
+                                               cost_s, prediction, size_known,
+                                               cache_status
 =============== ============================== ======================================
 
 Columns that the trace does not have are left out (oracleGeneral has no way to
@@ -30,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batch import Batch
+from .batch import LOGGED, Batch
 from .errors import TraceError, UnknownNameError, UsageError
 from .request import BATCH_REQUESTS, RequestTrace
 
@@ -125,10 +127,13 @@ def _table(batch: Batch, schema: Any, upcoming: npt.NDArray[np.int64] | None) ->
         "ttl_s": batch.ttls,
         "cost_s": batch.costs,
         "prediction": batch.predictions,
+        "size_known": batch.known,
         "next": upcoming,
     }
     if batch.ops is not None and pa.types.is_string(schema.field("op").type):
         columns["op"] = pa.DictionaryArray.from_arrays(batch.ops, OP_WORDS)
+    if batch.logged is not None:
+        columns["cache_status"] = pa.DictionaryArray.from_arrays(batch.logged, LOGGED)
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
 
 
@@ -144,6 +149,8 @@ def _schema(trace: RequestTrace, op_type: Any, with_next: bool) -> Any:
         ("ttl_s", pa.float32(), trace.ttls is not None),
         ("cost_s", pa.float32(), trace.costs is not None),
         ("prediction", pa.float64(), trace.predictions is not None),
+        ("size_known", pa.bool_(), trace.known is not None),
+        ("cache_status", pa.string(), trace.logged is not None),
         ("next", pa.int64(), with_next),
     ]
     return pa.schema([(name, kind) for name, kind, present in columns if present])

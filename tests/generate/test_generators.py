@@ -18,6 +18,7 @@ from evictlab.traces.generate import (
     one_hit,
     scan,
     shifting,
+    trap,
     uniform,
     zipf,
 )
@@ -36,6 +37,7 @@ SPECS = [
     "one_hit:requests=2000,objects=50",
     "scan:requests=100",
     "shifting:requests=2000,objects=50,drift_requests=20",
+    "trap:requests=2000",
     "uniform:requests=2000,objects=50",
     "zipf:requests=2000,objects=50,sizes=lognormal:mean=4KiB:sigma=1,rate_per_s=10",
 ]
@@ -66,6 +68,7 @@ DIGESTS = {
     "one_hit": "eeb5b056eb97cb3a",
     "scan": "96bdba67cd0b5e6d",
     "shifting": "94c526ded1a09434",
+    "trap": "8dea0e2b0e775f09",
     "uniform": "c1196282022d9a67",
     "zipf": "55af4dea3b219daa",
 }
@@ -132,6 +135,37 @@ def test_one_hit_wonders_never_come_again():
     wonders = trace[trace >= 100]
     assert len(np.unique(wonders)) == len(wonders)
     assert abs(len(wonders) / 50_000 - 0.3) < 0.01
+
+
+def test_one_hit_wonders_may_have_a_size_of_their_own():
+    trace = one_hit(1_000, 100, sizes="20KiB", one_hit_sizes="200KiB")
+    assert (np.asarray(trace.sizes) == np.where(keys(trace) >= 100, 200 << 10, 20 << 10)).all()
+
+
+def test_the_trap_is_that_of_cold_rl():
+    trace = trap()
+    objects = keys(trace).astype(int)
+    # The figures that its authors' generator gives: 1000 to 1050 objects, about 150 MB, 4 to 5 times 10^5 s.
+    assert 1_000 <= trace.n_objects <= 1_100
+    assert 140e6 < trace.footprint_bytes < 170e6
+    assert 3.5e5 < trace.duration_s < 5.5e5
+    large = objects >= 1_700
+    assert 0.87 < large.mean() < 0.92
+    assert trace.sizes[large].min() > 0.97 * 150_000
+    assert trace.sizes[objects < 1_200].max() < 1.03 * 25_000
+    assert np.allclose(trace.costs, 0.05 + trace.sizes / 50e6)
+    assert trace.ttls.min() >= 2 * 3600
+    assert trace.ttls.max() <= 24 * 3600
+
+
+def test_the_cumulative_clock_keeps_the_order_of_the_draws():
+    mixed_up, in_order = trap(), trap(clock="cumulative")
+    assert in_order.duration_s == pytest.approx(50_000, rel=0.05)
+    assert sorted(keys(mixed_up)) == sorted(keys(in_order))
+    assert (keys(mixed_up) != keys(in_order)).any()
+    # Gems come up late: in the order of the draws the last tenth has more requests to large objects than the first.
+    large = keys(in_order) >= 1_700
+    assert large[-2_500:].mean() > large[:2_500].mean() + 0.1
 
 
 def test_shifting_replaces_the_most_popular():
@@ -213,6 +247,8 @@ def test_demo_has_days_and_nights():
         ("zipf:requests=5,objects=5,sizes=lognormal:mu=3", UsageError, "none of"),
         ("zipf:requests=5,objects=5,sizes=uniform:low=2KiB:high=1KiB", UsageError, "low is above high"),
         ("one_hit:requests=5,objects=5,one_hit_share=1.5", UsageError, "from 0 to 1"),
+        ("one_hit:requests=5,objects=5,one_hit_sizes=1KiB", UsageError, "needs sizes of the other"),
+        ("trap:clock=wall", UsageError, "unknown clock 'wall'"),
         ("demo:days=0", UsageError, "days"),
     ],
 )

@@ -13,6 +13,7 @@ from .registry import GENERATORS, GeneratorSpec, Parameter, generate
 from .stationary import uniform, zipf
 from .successors import markov
 from .sweeps import loop, scan
+from .trap import trap
 from .web import demo
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "one_hit",
     "scan",
     "shifting",
+    "trap",
     "uniform",
     "zipf",
 ]

@@ -37,11 +37,16 @@ MAX_OBJECTS = 100_000_000
 
 @dataclass(frozen=True)
 class Columns:
-    """What a generator makes: ``keys`` uint64[n], ``sizes`` int64[n] bytes or None, ``times`` float64[n] s or None."""
+    """What a generator makes: ``keys`` uint64[n], and what else it has.
+
+    ``sizes`` int64[n] bytes, ``times`` float64[n] s, ``ttls`` float32[n] s, ``costs`` float32[n] s, or None.
+    """
 
     keys: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.int64] | None = None
     times: npt.NDArray[np.float64] | None = None
+    ttls: npt.NDArray[np.float32] | None = None
+    costs: npt.NDArray[np.float32] | None = None
 
 
 class Dice:

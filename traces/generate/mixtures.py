@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from .columns import MAX_OBJECTS, Columns, Dice, check, finish, whole_number, zipf_ranks
+from ..errors import UsageError
+from .columns import MAX_OBJECTS, Columns, Dice, check, finish, object_sizes, whole_number, zipf_ranks
 from .registry import generator
 
 __all__ = ["mixed", "one_hit"]
@@ -50,6 +53,7 @@ def one_hit(
     seed: int = 0,
     sizes: str | None = None,
     rate_per_s: float | None = None,
+    one_hit_sizes: str | None = None,
 ) -> Columns:
     """Zipf requests among requests to objects that never come again.
 
@@ -62,4 +66,9 @@ def one_hit(
     dice = Dice(seed)
     ranks = zipf_ranks(dice.uniform(n_requests), n_objects, alpha)
     once = dice.uniform(n_requests) < one_hit_share
-    return finish(np.where(once, n_objects + np.cumsum(once), ranks), sizes, rate_per_s, seed, dice)
+    made = finish(np.where(once, n_objects + np.cumsum(once), ranks), sizes, rate_per_s, seed, dice)
+    if one_hit_sizes is None:
+        return made
+    if made.sizes is None:
+        raise UsageError("one_hit_sizes needs sizes of the other objects, too")
+    return replace(made, sizes=np.where(once, object_sizes(made.keys, one_hit_sizes, seed), made.sizes))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS", "GeneratorSpec", "Parameter", "generate", "generator"]
 
-_MODULES = ("drift", "mixtures", "stationary", "successors", "sweeps", "web")
+_MODULES = ("drift", "mixtures", "stationary", "successors", "sweeps", "trap", "web")
 
 HELP = {
     "n_requests": "number of requests",
@@ -32,8 +32,10 @@ HELP = {
     "run_length": "requests of a scan before the others come back",
     "drift_requests": "requests after which one more object has become the most popular",
     "one_hit_share": "share of requests to objects that never come again",
+    "one_hit_sizes": "bytes of an object that never comes again, as sizes; none: like the others",
     "n_successors": "objects that may follow an object",
     "follow": "probability that a request is for a successor of the one before",
+    "clock": "scrambled: as the authors' generator stamps its requests; cumulative: gaps add up",
     "days": "length in days; requests are densest in the evening",
 }
 """What each parameter of a generator means."""
@@ -92,7 +94,9 @@ def generator(columns: Callable[..., Columns]) -> Callable[..., RequestTrace]:
         given = bound.arguments
         made = columns(**given)
         provenance = Provenance(name=_text(name, given, signature), reader=name, options=dict(given))
-        return RequestTrace.from_columns(made.keys, sizes=made.sizes, times=made.times, provenance=provenance)
+        return RequestTrace.from_columns(
+            made.keys, made.sizes, made.times, made.ttls, made.costs, provenance=provenance
+        )
 
     parameters = tuple(
         Parameter(_short(p.name), None if p.default is p.empty else p.default, HELP[p.name], p.default is p.empty)
@@ -179,8 +183,10 @@ def generate(spec: str) -> RequestTrace:
 
 def _value(key: str, text: str, default: Any) -> Any:
     """Read a value by its parameter: text for sizes, whole or real numbers for the others."""
-    if key == "sizes":
+    if key.endswith("sizes"):
         return None if text.lower() == "none" else text
+    if isinstance(default, str):
+        return text
     if text.lower() == "none" and key == "rate_per_s":
         return None
     number = re.fullmatch(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?", text)

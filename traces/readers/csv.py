@@ -16,7 +16,7 @@ from ..errors import FormatError, UsageError
 from .base.columns import ROLE_OPTIONS, ROLES, assign, key_kind, time_scale
 from .base.fields import Columns
 from .base.layout import Field, Layout
-from .base.operations import operations
+from .base.operations import answers, operations, truths
 from .base.registry import trace_format
 from .base.sniff import LIKELY, POSSIBLE, Head
 from .base.source import Source
@@ -25,8 +25,17 @@ from .base.text import TextReader
 __all__ = ["Csv"]
 
 _DELIMITERS = ",\t;|"
-_KINDS = {"time": "float", "size": "size", "op": "word", "ttl": "float", "cost": "float", "prediction": "loose"}
-_MISSING = {"op": 0.0, "ttl": np.inf, "prediction": np.nan}
+_KINDS = {
+    "time": "float",
+    "size": "size",
+    "op": "word",
+    "ttl": "float",
+    "cost": "float",
+    "prediction": "loose",
+    "known": "word",
+    "logged": "word",
+}
+_MISSING = {"op": 0.0, "ttl": np.inf, "prediction": np.nan, "known": 0.0, "logged": 0.0}
 
 
 @trace_format(
@@ -89,6 +98,8 @@ class Csv(TextReader):
             costs=single.get("cost"),
             ops=operations(fields["op"]) if "op" in fields else None,
             predictions=fields.get("prediction"),
+            known=truths(fields["known"]) if "known" in fields else None,
+            logged=answers(fields["logged"]) if "logged" in fields else None,
         )
 
     def _sampled(self, position: int, delimiter: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Parquet with named columns: evictlab's own, Pelikan's, or any with a key column.
 
-evictlab writes ``time_s f64, key u64|string, size, op u8, ttl_s, cost_s, prediction``. Pelikan's
+evictlab writes ``time_s f64, key u64|string, size, op u8, ttl_s, cost_s, prediction,
+size_known, cache_status``. Pelikan's
 cachesim writes ``timestamp, obj_id, obj_size, next_access_vtime, op?, ttl?``, with an
 integer timestamp in nanoseconds and libCacheSim's operation numbers; it is told by
 ``next_access_vtime`` beside ``obj_id``.
@@ -17,7 +18,7 @@ from ..batch import OTHER, Batch
 from ..errors import FormatError
 from .base.columns import ROLE_OPTIONS, assign, time_scale
 from .base.fields import Words
-from .base.operations import LIBCACHESIM_OPS, operations
+from .base.operations import LIBCACHESIM_OPS, answers, operations, truths
 from .base.reader import BATCH_RECORDS, Reader
 from .base.registry import trace_format
 from .base.sniff import CERTAIN, Head
@@ -104,6 +105,8 @@ class Parquet(Reader):
             costs=self._numbers(columns, "cost", np.float32),
             ops=self._ops(columns),
             predictions=self._numbers(columns, "prediction", np.float64, missing=np.nan),
+            known=truths(self._words(columns["known"])) if "known" in columns else None,
+            logged=answers(self._words(columns["logged"])) if "logged" in columns else None,
         )
 
     def _keys(self, column: Any) -> Any:
@@ -146,9 +149,14 @@ class Parquet(Reader):
             if self._pelikan:
                 return LIBCACHESIM_OPS[np.clip(codes, 0, 255)]
             return np.where((codes >= 0) & (codes < OTHER), codes, OTHER).astype(np.uint8)
+        return operations(self._words(column))
+
+    def _words(self, column: Any) -> Words:
+        import pyarrow as pa
+
         words = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
         codes = words.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        return operations(Words(codes, [*words.dictionary.cast(pa.string()).to_pylist(), ""]))
+        return Words(codes, [*words.dictionary.cast(pa.string()).to_pylist(), ""])
 
     def _numbers(self, columns: dict[str, Any], role: str, dtype: Any, missing: float = 0) -> Any:
         import pyarrow as pa

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ....traces.batch import LOGGED
 from .. import options as of
 from ..table import plain_table, show
 
@@ -39,11 +40,15 @@ def head(
             ("ttl_s", batch.ttls),
             ("cost_s", batch.costs),
             ("prediction", batch.predictions),
+            ("size_known", batch.known),
+            ("cache_status", batch.logged),
         )
         if values is not None
     }
     if "op" in columns:
         columns["op"] = [OPS[op] for op in columns["op"]]
+    if "cache_status" in columns:
+        columns["cache_status"] = [LOGGED[answer] for answer in columns["cache_status"]]
     if json:
         from json import dumps
 
@@ -55,7 +60,7 @@ def head(
 
     table = plain_table()
     for name in columns:
-        words = name == "op" or (name == "key" and isinstance(columns["key"][0], str))
+        words = name in ("op", "cache_status") or (name == "key" and isinstance(columns["key"][0], str))
         table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name != "key")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(Text(_written(value)) for value in row))

@@ -93,6 +93,10 @@ def _lines(trace: RequestTrace, facts: TraceFacts) -> Iterator[tuple[str, str]]:
         yield "operations", ", ".join(f"{name} {count:,}" for name, count in facts.ops.items())
     if facts.predicted_share is not None:
         yield "predictions", f"for {facts.predicted_share:.1%} of the requests: --predict column"
+    if facts.known_share is not None:
+        yield "sizes known", f"of {facts.known_share:.1%} of the requests; the others are concluded from these"
+    if facts.logged is not None:
+        yield "real cache", ", ".join(f"{word} {count:,}" for word, count in facts.logged.items()) or "said nothing"
     yield "costs", "origin time of each request" if trace.costs is not None else "none given"
     for line in lost_records(trace.provenance) or [f"none dropped, none repaired of {facts.records:,}"]:
         yield "records", line

@@ -22,6 +22,8 @@ ROLES = {
     "ttl": "ttl_s ttl",
     "cost": "cost_s cost",
     "prediction": "prediction predicted",
+    "known": "size_known",
+    "logged": "cache_status upstream_cache_status",
 }
 """Usual column names of each role, the likeliest first."""
 
@@ -33,6 +35,8 @@ ROLE_OPTIONS = {
     "ttl": "column of the time to live in seconds, or none",
     "cost": "column of the seconds a miss takes, or none",
     "prediction": "column of a prediction (a bit, or the index of the next request), or none",
+    "known": "column that says whether the size was seen (true) or concluded from others (false), or none",
+    "logged": "column of what the real cache answered (HIT, MISS, EXPIRED ...), or none",
     "time_unit": "unit of the time: s (default), ms, us or ns",
 }
 """Options of every reader with named columns."""

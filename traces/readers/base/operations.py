@@ -1,14 +1,14 @@
-"""What traces call their operations, as the four kinds that a cache tells apart."""
+"""What traces call their operations, as the four kinds that a cache tells apart, and what a cache answered."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from ...batch import DELETE, GET, OTHER, SET
+from ...batch import DELETE, GET, LOGGED, OTHER, SET
 from .fields import Words
 
-__all__ = ["LIBCACHESIM_OPS", "operations"]
+__all__ = ["LIBCACHESIM_OPS", "answers", "operations", "truths"]
 
 _WORDS = {
     GET: "get gets get_lease getchunkdata head read r rs load l nop 08 28 88 a8",
@@ -32,3 +32,15 @@ def operations(words: Words) -> npt.NDArray[np.uint8]:
     """
     codes = [_BY_WORD.get(text.strip().lower().split(".")[0], OTHER) for text in words.texts]
     return np.array(codes, dtype=np.uint8)[words.codes]
+
+
+def answers(words: Words) -> npt.NDArray[np.uint8]:
+    """Return what the cache answered to each request, an index into `LOGGED`; 0 for words that are not known."""
+    codes = [LOGGED.index(word) if (word := text.strip().upper()) in LOGGED else 0 for text in words.texts]
+    return np.array(codes, dtype=np.uint8)[words.codes]
+
+
+def truths(words: Words) -> npt.NDArray[np.bool_]:
+    """Return which fields say yes; an empty one does not."""
+    known = [text.strip().lower() in ("true", "t", "yes", "1") for text in words.texts]
+    return np.array(known, dtype=np.bool_)[words.codes]
