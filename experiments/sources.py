@@ -41,7 +41,8 @@ def open_sources(
     Returns
     -------
     list of RequestTrace
-        With different names: where two files have the same name, they are called by their paths.
+        With different names: where two files have the same name, they are called by their paths. The files of a rotated
+        access log (``access.log``, ``access.log.1``, ``access.log.2.gz``) are one trace.
 
     Raises
     ------
@@ -51,17 +52,20 @@ def open_sources(
         A file cannot be read.
     """
     from ..traces.files import expand
+    from .rotated import join_rotated
 
     if concat:
         if generated := [source for source in sources if _is_generated(source)]:
             raise UsageError(f"only files can be joined into one stream (--concat), not {generated[0]!r}")
         return [_open_files(list(sources), selection, cache=cache, **reader_options)]
     places = [place for source in sources for place in ([source] if _is_generated(source) else expand(source))]
-    places = list(dict.fromkeys(places))
-    files = [Path(place).name for place in places]
+    logs = join_rotated(list(dict.fromkeys(places)))
+    files = [Path(name).name for name in logs]
     return [
-        open_source(place, selection, cache=cache, name=place if files.count(file) > 1 else "", **reader_options)
-        for place, file in zip(places, files, strict=True)
+        _open_files(parts, selection, cache=cache, name=name if files.count(file) > 1 else file, **reader_options)
+        if len(parts) > 1
+        else open_source(name, selection, cache=cache, name=name if files.count(file) > 1 else "", **reader_options)
+        for (name, parts), file in zip(logs.items(), files, strict=True)
     ]
 
 

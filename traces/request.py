@@ -218,11 +218,12 @@ class RequestTrace:
         return self.select(slice(start, stop), f"requests {start:,} to {stop:,} of {self.n_requests:,}")
 
     def select(self, which: npt.NDArray[Any] | slice, note: str = "") -> RequestTrace:
-        """A trace of some of the requests, in the same order, with ids numbered afresh.
+        """A trace of some of the requests, with ids numbered afresh.
 
         Parameters
         ----------
-        which : bool[n_requests], or slice
+        which : bool[n_requests], or slice, or positions in the order in which they are wanted
+            Positions must not make times go backwards, unless these are replaced.
         note : str
             Goes into the account, so that results say what they were made from.
 

@@ -1,4 +1,4 @@
-"""Write a trace as Parquet, oracleGeneral or CSV: whole, or not at all.
+"""Write a trace as Parquet, oracleGeneral, CSV or access log: whole, or not at all.
 
 =============== ============================== ======================================
 format          suffixes                       columns
@@ -12,6 +12,7 @@ oracle_general  .oracleGeneral[.bin][.zst|.gz] time u32, key u64, size u32, next
 csv             .csv[.zst|.gz]                 time_s, key, size, op (a word), ttl_s,
                                                cost_s, prediction, size_known,
                                                cache_status
+access_log     .log[.zst|.gz]                  NGINX's combined lines
 =============== ============================== ======================================
 
 Columns that the trace does not have are left out (oracleGeneral has no way to
@@ -200,6 +201,14 @@ def _oracle_general(trace: RequestTrace, path: Path, compression: str | None) ->
             done += len(batch)
 
 
+def _access_log(trace: RequestTrace, path: Path, compression: str | None) -> None:
+    from .weblog.lines import combined_lines
+
+    with _stream(path, compression) as stream:
+        for batch in trace.batches(BATCH_REQUESTS):
+            stream.write(combined_lines(batch))
+
+
 def _stream(path: Path, compression: str | None) -> Any:
     import pyarrow as pa
 
@@ -210,8 +219,15 @@ WRITERS: dict[str, Callable[[RequestTrace, Path, str | None], None]] = {
     "parquet": _parquet,
     "oracle_general": _oracle_general,
     "csv": _csv,
+    "access_log": _access_log,
 }
 """How each format is written, by the name it has as a reader."""
 
-SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".oraclegeneral": "oracle_general", ".csv": "csv"}
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".oraclegeneral": "oracle_general",
+    ".csv": "csv",
+    ".log": "access_log",
+}
 """File suffixes, in lower case, that say the format."""

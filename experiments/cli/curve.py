@@ -54,6 +54,8 @@ def curve(
     limit: of.Limit = None,
     split: of.Split = None,
     reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     no_cache: of.NoCache = False,
     output: Annotated[
         Path | None,
@@ -86,7 +88,7 @@ def curve(
     if metric is of.Metric.cost:
         raise UsageError("a curve counts requests or bytes; for costs, replay the sizes: evictlab replay --metric cost")
     selection = of.selection_of(limit, start, stop, split, None, 0)
-    opened = open_source(trace, selection, cache=not no_cache, **of.reader_options(reader))
+    opened = open_source(trace, selection, cache=not no_cache, **of.reader_options(reader, nginx_conf, max_bad))
     say_notes([opened], quiet=quiet)
     asked = of.listed(size or [])
     sizes = asked or _even_sizes(points)

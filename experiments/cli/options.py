@@ -21,7 +21,9 @@ __all__ = [
     "IgnoreSizes",
     "Json",
     "Limit",
+    "MaxBad",
     "Metric",
+    "NginxConf",
     "NoCache",
     "Quiet",
     "Reader",
@@ -75,6 +77,18 @@ Reader = Annotated[
     typer.Option(
         metavar="NAME=VALUE", help="Of the format, as in key=url; see: evictlab trace formats.", rich_help_panel=PART
     ),
+]
+NginxConf = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="nginx.conf of an access log: its log_format, cache key and lifetimes.",
+        rich_help_panel=PART,
+    ),
+]
+MaxBad = Annotated[
+    str | None,
+    typer.Option(metavar="1%", help="Share of unreadable records that is let pass.", rich_help_panel=PART),
 ]
 Concat = Annotated[
     bool, typer.Option("--concat", help="Take all files as one stream, in the order given.", rich_help_panel=PART)
@@ -162,8 +176,10 @@ def selection_of(
     )
 
 
-def reader_options(given: list[str] | None) -> dict[str, str]:
-    """Read ``["key=url", "time=none"]``.
+def reader_options(
+    given: list[str] | None, nginx_conf: Path | None = None, max_bad: str | None = None
+) -> dict[str, str]:
+    """Read ``["key=url", "time=none"]``, and add the options of a reader that have a name of their own.
 
     Raises
     ------
@@ -176,6 +192,10 @@ def reader_options(given: list[str] | None) -> dict[str, str]:
         if not equals:
             raise UsageError(f"--reader {text!r} is not of the form NAME=VALUE, as in key=url")
         options[name.strip()] = value.strip()
+    if nginx_conf is not None:
+        options["conf"] = str(nginx_conf)
+    if max_bad is not None:
+        options["max_bad"] = max_bad
     return options
 
 

@@ -78,6 +78,8 @@ def replay(
     split: of.Split = None,
     sample: of.Sample = None,
     reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     no_cache: of.NoCache = False,
     output: Annotated[
         Path | None,
@@ -117,7 +119,7 @@ def replay(
     if resume and output is None:
         raise UsageError("--resume needs --output: finished rows are kept beside that file")
     selection = of.selection_of(limit, start, stop, split, sample, seed)
-    options = of.reader_options(reader)
+    options = of.reader_options(reader, nginx_conf, max_bad)
     opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **options)
     say_notes(opened, quiet=quiet)
     runs = plan_runs(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options as of
-from .guard import INTERRUPTED, one_interrupt, say
-from .progress import progress_bar
+from .study import Output, Resume, report
 
 if TYPE_CHECKING:
     from ..journal import Journal
+    from ..page import Reproduction
     from ..papers.brightkite import Totals
-    from ..papers.page import Block, Reproduction
 
 __all__ = ["commands"]
 
@@ -31,15 +30,8 @@ Data = Annotated[
 ]
 Size = Annotated[str, typer.Option("--size", "-s", metavar="SIZE", help="Of the cache.", rich_help_panel=of.RUN)]
 Seeds = Annotated[str, typer.Option(metavar="0:10|0,1,2", help="Means are over these.", rich_help_panel=of.RUN)]
-Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="FOLDER", help="Gets page, numbers, picture.", rich_help_panel=of.OUTPUT),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Skip what an interrupted attempt has finished.", rich_help_panel=of.OUTPUT)
-]
-
 HERE = Path("reproduced")
+PACKAGES = ("numpy", "numba", "scikit-learn")
 
 
 class Flips(StrEnum):
@@ -137,12 +129,13 @@ def one_bit(
 
     opened = open_sources(traces) if traces else study.open_traces(data)
     runs = study.plan(opened, of.listed(size), parse_seeds(seeds))
-    _report(
-        "one-bit",
+    report(
+        "reproduce one-bit",
         sum(len(run.trace) for run in runs),
         lambda journal, bar: study.reproduction(study.measure(runs, journal, threads=threads, progress=bar)),
-        seeds,
+        {"seeds": seeds},
         (output, resume),
+        packages=PACKAGES,
         json=json,
         quiet=quiet,
     )
@@ -179,88 +172,5 @@ def _reproduce(
         return evaluate(brightkite.Totals(len(traces), k, chosen, found))
 
     requests = sum(len(run.trace) for runs in planned.values() for run in runs)
-    _report(name, requests, work, seeds, (output, resume), json=json, quiet=quiet)
-
-
-def _report(
-    name: str,
-    requests: int,
-    work: Callable[[Journal, Any], Reproduction],
-    seeds: str,
-    where: tuple[Path, bool],
-    *,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Do the work with a journal and a progress bar, then write and print what comes of it."""
-    from ..journal import Journal
-    from ..stamp import stamp
-
-    output, resume = where
-    output.mkdir(parents=True, exist_ok=True)
-    with Journal(output / f"{name}.csv", resume=resume) as journal:
-        try:
-            with one_interrupt(), progress_bar(requests, quiet=quiet) as bar:
-                reproduced = work(journal, bar)
-        except KeyboardInterrupt:
-            kept = f"go on with: evictlab reproduce {name} --output {output} --resume"
-            say(f"interrupted: {len(journal.finished)} results are finished; {kept}")
-            raise typer.Exit(INTERRUPTED) from None
-        about = stamp(_command(name), ("numpy", "numba", "scikit-learn")) | {"seeds": seeds}
-        files = reproduced.write(output, about)
-        journal.remove()
-    if json:
-        typer.echo(_document(reproduced, about))
-    else:
-        _print(reproduced)
-    if not quiet:
-        say(f"wrote {', '.join(map(str, files))}")
-
-
-def _command(name: str) -> str:
-    """Return the command as it was given; not the path of the program, which tells nothing elsewhere."""
-    import shlex
-    import sys
-
-    words = sys.argv[1:]
-    return shlex.join(["evictlab", *words]) if words[:2] == ["reproduce", name] else f"evictlab reproduce {name}"
-
-
-def _document(reproduced: Reproduction, about: dict[str, str]) -> str:
-    from json import dumps
-
-    parts = {"schema": 1, "stamp": about, "remarks": reproduced.remarks, "rows": reproduced.rows}
-    return dumps(parts, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def _print(reproduced: Reproduction) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    from .table import show
-
-    console = Console(highlight=False)
-    show(console, Text(reproduced.title, style="bold"))
-    for block in reproduced.blocks:
-        console.print()
-        show(console, Text(block.title, style="dim"))
-        show(console, _table(block))
-    for remark in reproduced.remarks:
-        console.print()
-        show(console, Text(remark))
-
-
-def _table(block: Block) -> object:
-    from rich.text import Text
-
-    from .table import plain_table
-
-    table = plain_table()
-    table.padding = (0, 1, 0, 0)
-    for place, title in enumerate(block.header):
-        table.add_column(title, justify="right" if place else "left", no_wrap=True)
-    for line in block.rows:
-        quiet = "" if line[0][:1] != " " else "dim"
-        cells = (("bold", cell.strip("*")) if cell.startswith("**") else (quiet, cell) for cell in line)
-        table.add_row(*(Text(text, style=style) for style, text in cells))
-    return table
+    where = output, resume
+    report(f"reproduce {name}", requests, work, {"seeds": seeds}, where, packages=PACKAGES, json=json, quiet=quiet)

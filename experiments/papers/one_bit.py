@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...traces.errors import UsageError
-from .page import Block, Reproduction
+from ..page import Block, Reproduction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

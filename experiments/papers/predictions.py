@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..page import Block, Reproduction, finding, number
 from .brightkite import BELADY
-from .page import Block, Reproduction, finding, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -104,4 +104,4 @@ class _Objects:
         gem = np.where(after, ramp * np.where(in_burst, 2.5, 1.0), 0.1)
         junk = np.where(after, np.maximum(2 * (1 - since / (0.5 * self.n_requests)), 0.1), 2.0)
         factor = np.where(self.gem, gem, np.where(self.junk, junk, np.where(self.good, 1.2, 1.0)))
-        return np.maximum(self.popularity * factor, 0.01)
+        return np.asarray(np.maximum(self.popularity * factor, 0.01))

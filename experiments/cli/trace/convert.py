@@ -23,7 +23,7 @@ OutputTrace = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="A file in .parquet, .oracleGeneral or .csv, the last two also .zst or .gz.",
+        help="A file in .parquet, .oracleGeneral, .csv or .log, the last three also .zst or .gz.",
     ),
 ]
 """The option of every command that writes a trace."""
@@ -37,6 +37,8 @@ def convert(
     limit: of.Limit = None,
     split: of.Split = None,
     reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     quiet: of.Quiet = False,
 ) -> None:
     """Write a trace in another format, several as one stream; the suffix of the output chooses it.
@@ -46,7 +48,7 @@ def convert(
     from ...sources import open_source, open_sources
 
     selection = of.selection_of(limit, start, stop, split, None, 0)
-    options = of.reader_options(reader)
+    options = of.reader_options(reader, nginx_conf, max_bad)
     if len(traces) == 1:
         trace = open_source(traces[0], selection, cache=False, **options)
     else:

@@ -22,13 +22,15 @@ def head(
     count: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="How many requests.")] = 10,
     split: of.Split = None,
     reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     json: of.Json = False,
 ) -> None:
     """Show the first requests of a trace as they are understood."""
     from ...sources import open_source
 
     selection = of.selection_of(count, None, None, split, None, 0)
-    opened = open_source(trace, selection, cache=False, **of.reader_options(reader))
+    opened = open_source(trace, selection, cache=False, **of.reader_options(reader, nginx_conf, max_bad))
     batch = next(opened.batches(count))
     columns = {
         name: values.tolist()

@@ -28,6 +28,8 @@ def info(
     split: of.Split = None,
     concat: of.Concat = False,
     reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     no_cache: of.NoCache = False,
     json: of.Json = False,
 ) -> None:
@@ -36,7 +38,9 @@ def info(
     from ...sources import open_sources
 
     selection = of.selection_of(limit, start, stop, split, None, 0)
-    opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **of.reader_options(reader))
+    opened = open_sources(
+        traces, selection, concat=concat, cache=not no_cache, **of.reader_options(reader, nginx_conf, max_bad)
+    )
     found = [(trace, trace_facts(trace)) for trace in opened]
     if json:
         from json import dumps

@@ -1,4 +1,4 @@
-"""What a reproduction leaves behind: tables as Markdown with a stamp, all numbers as CSV, and a picture."""
+"""What a reproduction or a check leaves behind: tables as Markdown with a stamp, all numbers as CSV, and a picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A paper's results and ours.
+    """Results and what they are compared with: a paper's numbers, or those of the real thing.
 
     Attributes
     ----------
@@ -70,8 +70,8 @@ class Reproduction:
         """
         import pandas as pd
 
-        from ...sim.files import write_whole
-        from ...sim.plot import save_figure
+        from ..sim.files import write_whole
+        from ..sim.plot import save_figure
 
         picture = save_figure(self.draw(), folder / f"{self.name}.png", pd.DataFrame(self.rows))
         page = folder / f"{self.name}.md"
