@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from .assemble import assemble
@@ -119,7 +120,10 @@ class Scan:
     def readers(self) -> list[Reader]:
         """The readers, opened when first asked for."""
         if not self._readers:
-            self._readers = [open_reader(str(place), **self._options) for place in self._places]
+            # Lines of a log_format of one's own look like nothing that can be recognised.
+            log = "conf" in self._options or "$" in str(self._options.get("format", ""))
+            named = [replace(place, format=place.format or "access_log" * log) for place in self._places]
+            self._readers = [open_reader(str(place), **self._options) for place in named]
         return self._readers
 
     def batches(self) -> Iterator[Batch]:
@@ -140,7 +144,7 @@ class Scan:
             self.name,
             tuple(str(place.path.absolute()) for place in self._places),
             " + ".join(dict.fromkeys(reader.name for reader in self.readers)),
-            {**self._options, **self._known_selection().to_dict()},
+            {**self._told(), **self._known_selection().to_dict()},
             self.account,
         )
 
@@ -156,14 +160,26 @@ class Scan:
             for place, facts in zip(self._places, stats, strict=True)
         ]
         selection = self._selection.to_dict()
-        return {"files": files, "options": self._options, "selection": selection, "readers": READER_VERSION}
+        facts = {"files": files, "options": self._options, "selection": selection, "readers": READER_VERSION}
+        if "conf" in self._options:
+            facts["conf"] = _digests(self._options["conf"])
+        return facts
+
+    def _told(self) -> dict[str, Any]:
+        """What the readers were told, without what must not be passed on."""
+        secret = frozenset[str]().union(*(reader.SECRETS for reader in self.readers))
+        return {name: "(given)" if name in secret else value for name, value in self._options.items()}
 
     def _read(self) -> Iterator[Batch]:
-        for reader in self.readers:
+        for _, some in groupby(self.readers, type):
+            readers = list(some)
+            for reader in readers:
+                reader.account = Account()
             try:
-                yield from reader.batches()
+                yield from readers[0].walk(readers)
             finally:  # also when the walk ends early
-                _add(self.account, reader.account)
+                for reader in readers:
+                    _add(self.account, reader.account)
 
     def _known_selection(self) -> Selection:
         """The selection, where what a key counts is known from the format or was said: it is never guessed."""
@@ -177,6 +193,15 @@ class Scan:
             f"splitting into blocks needs to know what the keys of {' and '.join(formats)} count: "
             "address_bytes=1 for byte addresses, 512 for sectors"
         )
+
+
+def _digests(conf: str) -> list[tuple[str, str]]:
+    """Each file of an NGINX configuration, with the digest of its content."""
+    from hashlib import sha256
+
+    from .weblog.nginx_conf import conf_files
+
+    return [(str(path.absolute()), sha256(path.read_bytes()).hexdigest()) for path in conf_files(conf)]
 
 
 def _add(total: Account, part: Account) -> None:

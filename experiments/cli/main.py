@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from .check import commands as check_commands
 from .curve import curve
 from .guard import Command
 from .policies import policies
 from .predictors import predictors
+from .proxy import proxy
 from .replay import replay
 from .report import report
 from .reproduce import commands as reproduce_commands
@@ -37,6 +39,7 @@ def _show_version(asked: bool) -> None:
 
 app = typer.Typer(name="evictlab", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
 trace_app = typer.Typer(name="trace", no_args_is_help=True, help="Look into traces, convert, sample and generate them.")
+check_app = typer.Typer(name="check", no_args_is_help=True, help="Compare predictions with the real thing.")
 reproduce_app = typer.Typer(name="reproduce", no_args_is_help=True, help="Run a paper's experiment and compare.")
 
 
@@ -49,14 +52,17 @@ def _root(
     """What should a cache throw away, and what does that cost? Replay traces against policies and see."""
 
 
-_COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, policies, predictors, sweep, report)
+_COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, proxy, policies, predictors, sweep, report)
 for command in _COMMANDS:
     app.command(cls=Command)(command)
 for name, trace_command in trace_commands.items():
     trace_app.command(name, cls=Command)(trace_command)
+for name, checked in check_commands.items():
+    check_app.command(name, cls=Command)(checked)
 for name, paper in reproduce_commands.items():
     reproduce_app.command(name, cls=Command)(paper)
 app.add_typer(trace_app)
+app.add_typer(check_app)
 app.add_typer(reproduce_app)
 
 

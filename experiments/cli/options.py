@@ -37,6 +37,7 @@ __all__ = [
     "check_files",
     "listed",
     "must_end_in",
+    "rate_per_s",
     "reader_options",
     "selection_of",
     "share_of",
@@ -148,6 +149,24 @@ def share_of(text: str, what: str) -> float:
     if not percent or rest or not 0 < share <= 1:
         raise UsageError(f"{what} {text!r} is not a percentage above 0% and up to 100%; write it as 1%")
     return share
+
+
+def rate_per_s(text: str) -> float:
+    """Read ``500/s`` as 500.
+
+    Raises
+    ------
+    UsageError
+        No number of requests per second, or none above 0.
+    """
+    number, slash, unit = text.strip().partition("/")
+    try:
+        rate = float(number)
+    except ValueError:
+        rate = 0.0
+    if not slash or unit.strip() != "s" or not 0 < rate < float("inf"):
+        raise UsageError(f"--rate {text!r} is no number of requests per second; write it as 500/s")
+    return rate
 
 
 def selection_of(

@@ -159,6 +159,10 @@ def replay(
         typer.echo(result.to_json())
     elif not json:
         _print(rows, metric, {trace.name: facts(trace) for trace in opened}, window or "")
+    if whole and not quiet:
+        from .ties import say_ties
+
+        say_ties(runs)
     if not whole:
         done = sum(key in finished for key in keys)
         kept = f"go on with: --output {output} --resume" if output else "with --output they would be kept"

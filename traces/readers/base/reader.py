@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...batch import Account, Batch
-from ...errors import FormatError, UnknownNameError
+from ...errors import FormatError, UnknownNameError, UsageError
 from .source import OVERRIDE, Source
 
 if TYPE_CHECKING:
     from .sniff import Head
 
-__all__ = ["BATCH_RECORDS", "Reader"]
+__all__ = ["BATCH_RECORDS", "COMMON_OPTIONS", "Reader"]
 
 BATCH_RECORDS = 1 << 20
 """The most requests in a batch."""
@@ -23,7 +24,10 @@ TOLERATED = 0.01
 """Share of unreadable records above which a file is refused ..."""
 
 FORGIVEN = 10
-"""... provided that more than this many are unreadable."""
+"""... provided that more than this many are unreadable, or that the user has set the share."""
+
+COMMON_OPTIONS = {"max_bad": "share of unreadable records above which the file is refused, such as 5% (default: 1%)"}
+"""Options of every format, beside its own."""
 
 TORN = "torn last record"
 
@@ -55,16 +59,19 @@ class Reader(ABC):
 
     name: ClassVar[str] = ""
     OPTIONS: ClassVar[Mapping[str, str]] = {}
+    SECRETS: ClassVar[frozenset[str]] = frozenset()
+    """Options whose values stay out of the provenance."""
 
     def __init__(self, source: Source, **options: Any) -> None:
         for option in options:
-            if option not in self.OPTIONS:
-                takes = "" if self.OPTIONS else f"Format {self.name} takes no options."
-                raise UnknownNameError("option", option, self.OPTIONS, takes)
+            if option not in self.OPTIONS and option not in COMMON_OPTIONS:
+                takes = "" if self.OPTIONS else f"Format {self.name} takes no options of its own."
+                raise UnknownNameError("option", option, [*self.OPTIONS, *COMMON_OPTIONS], takes)
         self.source = source
         self.options = options
         self.account = Account()
         self._unreadable = 0
+        self._tolerated = _share(options["max_bad"]) if "max_bad" in options else TOLERATED
 
     @property
     def path(self) -> Path:
@@ -90,10 +97,22 @@ class Reader(ABC):
             if len(batch):
                 requests += len(batch)
                 yield batch
-        self._judge(self.account.records * TOLERATED)
+        self._judge(self._tolerated)
         if requests == 0:
             lost = ", ".join(f"{n} {why}" for why, n in self.account.dropped.items())
             raise FormatError(self.path, f"holds no request{f' ({lost})' if lost else ''}", hint=OVERRIDE)
+
+    @classmethod
+    def walk(cls, readers: Sequence[Reader]) -> Iterator[Batch]:
+        """Walk consecutive files of one trace that are in this format: one after another.
+
+        Parameters
+        ----------
+        readers : sequence of Reader
+            All of this class. Their accounts are complete when this is exhausted.
+        """
+        for reader in readers:
+            yield from reader.batches()
 
     @abstractmethod
     def _read(self) -> Iterator[Batch]:
@@ -115,7 +134,7 @@ class Reader(ABC):
         self._unreadable += count
         self.drop(why, count, examples)
         # Binary junk is refused at once, not after gigabytes of it.
-        self._judge(self.account.records * 0.5)
+        self._judge(max(0.5, self._tolerated))
 
     def note(self, text: str) -> None:
         """Add a fact about the file as a whole, once."""
@@ -127,17 +146,33 @@ class Reader(ABC):
         self.account.notes.extend(f"{example} ({why})" for example in list(examples)[: 3 - shown])
 
     def _judge(self, tolerated: float) -> None:
-        if self._unreadable <= FORGIVEN or self._unreadable <= tolerated:
+        forgiven = 0 if "max_bad" in self.options else FORGIVEN
+        if self._unreadable <= forgiven or self._unreadable <= self.account.records * tolerated:
             return
-        first = next((note for note in self.account.notes if note.startswith(("line", "byte"))), "")
+        first, *more = [note for note in self.account.notes if note.startswith(("line", "byte"))] or [""]
         where, _, what = first.partition(": ")
+        also = f"Also {'; '.join(more)}. " if more else ""
+        share = math.ceil(1000 * self._unreadable / self.account.records) / 10
         raise FormatError(
             self.path,
             f"{self._unreadable:,} of {self.account.records:,} records are no {self.name} records, such as {what}",
             where,
-            f"{self._advice()}{OVERRIDE}",
+            f"{also}{self._advice()}{OVERRIDE} To leave such records out: max_bad={share:g}% (now "
+            f"{100 * self._tolerated:g}%).",
         )
 
     def _advice(self) -> str:
         """What to try before another format, ending in a blank; for the message of an unreadable file."""
         return ""
+
+
+def _share(text: object) -> float:
+    """Read ``5%`` as 0.05."""
+    number, percent, rest = str(text).strip().partition("%")
+    try:
+        share = float(number) / 100
+    except ValueError:
+        share = -1.0
+    if not percent or rest or not 0 <= share <= 1:
+        raise UsageError(f"max_bad={str(text)!r} is no percentage from 0% to 100%; write it as 5%")
+    return share

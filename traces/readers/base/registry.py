@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "FormatSpec", "trace_format"]
 
 _MODULES = (
+    "access_log",
     "address",
     "arc",
     "big_endian",

@@ -1,0 +1,110 @@
+"""``evictlab check ...``: what the simulator predicts beside what the real thing does; a command per thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...traces.errors import UsageError
+from . import options as of
+from .guard import GATE, say
+from .study import Output, Resume, report
+
+if TYPE_CHECKING:
+    from ...traces.request import RequestTrace
+
+__all__ = ["commands"]
+
+HERE = Path("checked")
+
+
+def nginx(
+    traces: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORKLOAD|TRACE", help="nasa, trap, zipf (default: those that are here), or any trace with sizes."
+        ),
+    ] = None,
+    size: Annotated[
+        list[str] | None, typer.Option("--size", "-s", metavar="SIZE,...", help="NGINX's max_size, as in 25MiB.")
+    ] = None,
+    manager: Annotated[
+        str,
+        typer.Option(metavar="stock,50ms", help="How soon the cache manager looks again: up to 10 s, or 50 ms."),
+    ] = "stock,50ms",
+    rate: Annotated[
+        str | None, typer.Option(metavar="500/s", help="Requests are sent evenly.", rich_help_panel=of.RUN)
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(metavar="N", min=1, help="To NGINX, kept alive.", rich_help_panel=of.RUN)
+    ] = 8,
+    limit: of.Limit = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where NASA's log is.", rich_help_panel=of.PART)
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(metavar="0.005", help="Difference of hit ratios above which the exit code is 3.")
+    ] = 0.005,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """The same requests through a real NGINX and through the simulator: both hit ratios, and the difference.
+
+    Needs Linux and the program nginx (Debian: apt install nginx). It runs in a temporary folder, without rights, on the
+    loopback only; a system service is left alone. All three workloads take about ten minutes.
+
+    evictlab check nginx
+
+    evictlab check nginx zipf --size 25MiB --manager stock
+
+    evictlab check nginx access.log --size 100MiB --rate 800/s --limit 20000
+    """
+    from ...traces.record.nginx import find_nginx, nginx_version
+    from ..checks import nginx as study
+
+    version = nginx_version(find_nginx())
+    opened = [(name, study.shortened(trace, limit)) for name, trace in _opened(traces, data, quiet)]
+    per_s = None if rate is None else of.rate_per_s(rate)
+    runs = study.plan(opened, of.listed(size or []), of.listed([manager]), per_s, connections)
+    made = report(
+        "check nginx",
+        sum(len(run.trace) for run in runs),
+        lambda journal, bar: study.reproduction(study.measure(runs, journal, progress=bar), tolerance),
+        {"nginx": version},
+        (output, resume),
+        packages=("numpy", "numba", "simpy"),
+        json=json,
+        quiet=quiet,
+    )
+    worst = max(abs(row["difference"]) for row in made.rows)
+    if worst > tolerance:
+        say(f"a predicted hit ratio is off by {worst:.4f}, more than {tolerance:g}")
+        raise typer.Exit(GATE)
+
+
+def _opened(named: list[str] | None, data: Path | None, quiet: bool) -> list[tuple[str, RequestTrace]]:
+    from ..checks import nginx as study
+    from ..sources import open_source
+
+    names = list(study.WORKLOADS) if named is None else named
+    if named is None and study.nasa_log(data) is None:
+        names.remove("nasa")
+        if not quiet:
+            say("the workload nasa is left out: its log is not here (--data FOLDER says where)")
+    opened = [
+        (name, study.workload(name, data)) if name in study.WORKLOADS else (Path(name).name, open_source(name))
+        for name in names
+    ]
+    for name, trace in opened:
+        if trace.sizes is None:
+            raise UsageError(f"{name} has no sizes, so NGINX's origin would not know what to answer")
+    return opened
+
+
+commands: dict[str, Callable[..., None]] = {"nginx": nginx}
+"""The commands by name, in the order of the help."""
