@@ -199,7 +199,7 @@ def _digests(conf: str) -> list[tuple[str, str]]:
     """Each file of an NGINX configuration, with the digest of its content."""
     from hashlib import sha256
 
-    from .weblog.nginx_conf import conf_files
+    from .weblog.nginx.conf import conf_files
 
     return [(str(path.absolute()), sha256(path.read_bytes()).hexdigest()) for path in conf_files(conf)]
 

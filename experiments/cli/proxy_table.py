@@ -9,7 +9,6 @@ from ...traces.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
     from ...sim.proxy import ProxyResult
 
@@ -34,16 +33,25 @@ def print_proxies(console: Console, trace: str, facts: str, results: Sequence[Pr
 
     console.print(Text.assemble((trace, "bold"), f"  {facts}".rstrip()))
     console.print(Text("hits in % of requests and of bytes, latency in ms, peak = largest size on disk", style="dim"))
-    columns: list[tuple[list[str], list[Text]]] = []
-    if len({result.config.size for result in results}) > 1:
-        columns.append((["size"], [Text(result.config.size) for result in results]))
     best = _best(results)
-    columns.append((["hit %"], [Text(_hits(r), style="bold" if r in best else "") for r in results]))
+    columns = [(["hit %"], [Text(_hits(r), style="bold" if r in best else "") for r in results])]
     for heading, cell in _COLUMNS:
         texts = [cell(result) for result in results]
         if any(texts):
             columns.append(([heading], [Text(text or "-") for text in texts]))
-    print_table(console, (["policy"], [Text(result.policy) for result in results]), columns)
+    heading, names = _names(results)
+    print_table(console, ([heading], [Text(name) for name in names]), columns)
+
+
+def _names(results: Sequence[ProxyResult]) -> tuple[str, list[str]]:
+    """Heading and cells that say which run it is: together with the size, where there are several."""
+    if len({result.config.size for result in results}) == 1:
+        return "policy", [result.policy for result in results]
+    wide = max(len("policy"), *(len(result.policy) for result in results))
+    deep = max(len("size"), *(len(result.config.size) for result in results))
+    lines = [("policy", "size"), *((result.policy, result.config.size) for result in results)]
+    heading, *names = [f"{policy:<{wide}}  {size:>{deep}}" for policy, size in lines]
+    return heading, names
 
 
 def _hits(result: ProxyResult) -> str:

@@ -20,7 +20,7 @@ MOST_REQUESTS = 20_000_000
 def say_ties(runs: Sequence[Run]) -> None:
     """Write to stderr how much LRU's miss ratio depends on the order within seconds; once per trace, at its first size."""
     from ...sim.ties import tie_sensitivity
-    from ...traces.weblog.arrivals import SPREAD
+    from ...traces.weblog.requests.arrivals import SPREAD
 
     first = {id(run.trace): run for run in reversed(runs) if run.trace.provenance.account.repaired[SPREAD]}
     for run in reversed(first.values()):

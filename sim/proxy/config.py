@@ -87,7 +87,7 @@ class ProxyConfig:
     Attributes
     ----------
     size : str
-        ``25MB``, ``10%`` of the footprint, or ``5000obj`` (NGINX: ``max_size``, there in powers of 1024).
+        ``25MB``, ``10%`` of the footprint, or ``5000obj``; NGINX's ``max_size=25m`` is ``25MiB``.
     manager : CacheManager or None
         `SYNC` (None) makes room before an object enters, as the compiled replay does; else who evicts, and when.
     inactive_s : float

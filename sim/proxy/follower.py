@@ -3,6 +3,10 @@
 Two books are kept: what is on disk (`Zone`), and what the policy holds. They differ as soon as something else than the policy
 removes an object: the contract has no word for that, so the policy keeps believing in it. It is told nothing; when it names
 such an object as its victim, that is struck off and it is asked again; when the object comes back before, that is a hit to it.
+
+Time is the other difference: a response enters after later requests have come. Policies that measure ages are told a request
+number that never goes back. Those that look it up in columns of the trace are told the last request for the very object, and
+those that look ahead no request twice, since for them it is a promise of the next one.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from ...policies.contract import KEPT, kernels_of
 from .zone import TRIES
 
 if TYPE_CHECKING:
+    from ...policies.registry import Policy
     from .zone import Zone
 
 __all__ = ["Follower"]
@@ -32,11 +37,16 @@ class Follower:
         Bytes charged for what the policy holds, which it reads; None when it counts objects.
     capacity : int
     zone : Zone
+    policy : Policy
     """
 
-    def __init__(self, state: Any, stored: npt.NDArray[Any] | None, capacity: int, zone: Zone) -> None:
+    def __init__(self, state: Any, stored: npt.NDArray[Any] | None, capacity: int, zone: Zone, policy: Policy) -> None:
         self.state, self._stored, self._capacity, self._zone = state, stored, capacity, zone
         self._do = kernels_of(state)
+        self._looks_ahead = policy.offline or bool(policy.predictions)
+        self._reads_columns = self._looks_ahead or any(part.spec.cost for part in policy.parts())
+        self._clock = 0
+        self._told: dict[int, int] = {}
         self._held: set[int] = set()
         self._free = capacity
         self._entered: OrderedDict[int, tuple[int, Any]] = OrderedDict()
@@ -45,10 +55,16 @@ class Follower:
     def hit(self, obj: int, now: int, size: Any) -> None:
         """Tell that an object on disk was asked for; nothing where the policy refused it and the cache kept it."""
         if self._do.find(self.state, obj):
-            self._do.hit(self.state, obj, now, size)
+            self._hit(obj, now, size)
+
+    def miss(self, obj: int, now: int, size: Any) -> None:
+        """Tell that an object not on disk was asked for: one that looks ahead and still holds it expects just that."""
+        if self._looks_ahead:
+            self.hit(obj, now, size)
 
     def release(self, obj: int, now: int, size: Any, tick: int) -> None:
         """After a request: let those go whom the policy throws out of its own accord."""
+        now = self._when(now)
         while (gone := int(self._do.release(self.state, obj, now, size))) != KEPT:
             self._strike(gone)
             if self._is_on_disk(gone):
@@ -56,9 +72,9 @@ class Follower:
 
     def enter_if_it_fits(self, obj: int, now: int, size: Any, tick: int) -> int | None:
         """Make room as the compiled replay does and let the object in; return the bytes to charge, None = refused."""
-        do, state = self._do, self.state
+        do, state, now = self._do, self.state, self._when(now)
         if do.find(state, obj):  # it left otherwise, unknown to the policy, which has kept its place
-            do.hit(state, obj, now, size)
+            self._hit(obj, now, size)
             return int(size if self._stored is None else self._stored[obj])
         if size > self._capacity or not do.admit(state, obj, now, size):
             return None
@@ -77,9 +93,9 @@ class Follower:
 
         What is larger than the whole cache is stored all the same, as by NGINX, and the policy never hears of it.
         """
-        do, state = self._do, self.state
+        do, state, now = self._do, self.state, self._when(now)
         if do.find(state, obj):
-            do.hit(state, obj, now, size)
+            self._hit(obj, now, size)
             self._note_newest(obj, now, size)
         elif size <= self._capacity:
             if not do.admit(state, obj, now, size):
@@ -97,23 +113,26 @@ class Follower:
         in_use: list[tuple[int, int, Any]] = []
         found = None
         while self._held and len(in_use) < TRIES and (newest := self._newest()) is not None:
-            victim = int(do.evict(state, *newest))
+            obj, now, size = newest
+            victim = int(do.evict(state, obj, self._when(now), size))
+            if victim not in self._held:  # named before: some of what it foresaw has passed
+                continue
             kept = bool(do.find(state, victim))  # it would rather not have let the newcomer in
             if not kept:
                 self._strike(victim)
             node = self._zone.get(victim)
-            on_disk = node is not None and node.resident
-            if node is not None and on_disk and not node.in_use:
-                found = victim
-                break
+            if node is not None and node.resident:
+                if not node.in_use:
+                    found = victim
+                    break
+                in_use.append((victim, *self._entered[victim]))
             if kept:
                 break
-            if on_disk:
-                in_use.append((victim, *self._entered[victim]))
-        for busy in in_use:
-            if do.admit(state, *busy):
-                self._insert(*busy)
-                self._note_newest(*busy)
+        for obj, now, size in in_use:
+            now = self._when(now)
+            if not do.find(state, obj) and do.admit(state, obj, now, size):
+                self._insert(obj, now, size)
+                self._note_newest(obj, now, size)
         return found
 
     def _newest(self) -> tuple[int, int, Any] | None:
@@ -133,15 +152,30 @@ class Follower:
         node = self._zone.get(obj)
         return node is not None and node.resident
 
+    def _when(self, now: int) -> int:
+        if self._reads_columns:
+            return now
+        self._clock = max(self._clock, now)
+        return self._clock
+
+    def _hit(self, obj: int, now: int, size: Any) -> None:
+        if self._looks_ahead:
+            if self._told.get(obj) == now:
+                return
+            self._told[obj] = now
+        self._do.hit(self.state, obj, self._when(now), size)
+
     def _insert(self, obj: int, now: int, size: Any) -> None:
         if self._stored is not None:
             self._stored[obj] = size
+        if self._looks_ahead:
+            self._told[obj] = now
         self._do.insert(self.state, obj, now, size)
         self._held.add(obj)
         self._free -= int(size)
 
     def _strike(self, obj: int) -> None:
-        """The policy no longer holds the object; it may say so twice, if some of what it foresaw has passed."""
+        """Note that the policy no longer holds the object; an offline one may say so twice."""
         if obj not in self._held:
             return
         self._held.remove(obj)

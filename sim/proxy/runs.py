@@ -87,7 +87,7 @@ def simulate_proxy(
     )
     env, meter = simpy.Environment(), Meter()
     zone = Zone(meter, config.keys_zone_nodes, ticks_of(config.inactive_s))
-    follower = Follower(policy.make(setting), stored, capacity.amount, zone)
+    follower = Follower(policy.make(setting), stored, capacity.amount, zone, policy)
     proxy = Proxy(env, config, requests, zone, follower, took)
     begin = requests.arrived(0)
     decision, manager = None, None
@@ -163,6 +163,11 @@ def check_proxy(trace: RequestTrace, policy: Policy, config: ProxyConfig) -> Cap
     if config.client_bytes_per_s is not None and trace.sizes is None:
         raise CapabilityError(
             f"{trace.name or 'the trace'} has no sizes, by which a transfer to clients could take time"
+        )
+    if capacity.byte_sizes and capacity.amount < config.block_bytes:
+        raise UsageError(
+            f"a cache of {config.size} has no room for one block of {config.block_bytes} bytes; "
+            "give it more, or count bytes and not blocks (--block none)"
         )
     _origin(trace, config).timer(trace, 0)
     return capacity

@@ -70,7 +70,7 @@ class Proxy:
         self._most_open = math.inf
         if config.worker_connections is not None:
             self._most_open = config.workers * config.worker_connections
-        self._open = 0
+        self._open = self._accepted = self._room_since = 0
         self._closed: simpy.Event | None = None
         self._unfinished = len(requests)
         self.all_answered = env.event()
@@ -130,15 +130,14 @@ class Proxy:
 
     def _connect(self, arrived: int) -> Generator[Any, Any, int]:
         """Wait for a connection; return the tick at which there is one."""
-        accepted = arrived
         if self._env.now < arrived:
             yield self._env.timeout(arrived - self._env.now)
         while self._open >= self._most_open:
             self._closed = self._env.event()
             yield self._closed
-            accepted = self._env.now
         self._open += 1
-        return accepted
+        self._accepted = max(self._accepted, arrived, self._room_since)  # the clock may be later: at the last look-up
+        return self._accepted
 
     def _look_up(self, i: int, obj: int, now: int, give_up: int | None = None) -> None:
         """Serve what is no plain hit; `give_up` is when a request that has waited already stops waiting."""
@@ -146,6 +145,8 @@ class Proxy:
         waited = give_up is not None
         node = self._zone.access(obj, i, now) if not waited else self._zone[obj]
         size = requests.size(i)
+        if not waited and (node is None or not node.resident):
+            self._follower.miss(obj, i, requests.charged(i))
         if node is None:  # NGINX answers with an error here
             self.origin.send(Fetch(i, obj, size, None, MISS, stored=False), False, now)
         elif node.resident:
@@ -195,15 +196,12 @@ class Proxy:
         """Wait until another request has fetched the object, or for too long."""
         env = self._env
         node.in_use += 1
-        while True:
-            fetch: Fetch = node.updating
+        while (fetch := node.updating) is not None and node.locked_until > env.now and env.now < give_up:
             if self._poll:
                 yield env.timeout(min(self._poll, give_up - env.now))
             else:
                 fetch.done = fetch.done or env.event()
                 yield fetch.done | env.timeout(min(give_up, node.locked_until) - env.now)
-            if env.now >= give_up or node.updating is None or node.locked_until <= env.now:
-                break
         node.in_use -= 1
         self._look_up(i, obj, env.now, give_up)
 
@@ -255,6 +253,8 @@ class Proxy:
         self._end(1)
 
     def _close(self) -> None:
+        if self._open == self._most_open:
+            self._room_since = self._env.now
         self._open -= 1
         if self._closed is not None and not self._closed.triggered:
             self._closed.succeed()

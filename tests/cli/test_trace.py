@@ -99,7 +99,12 @@ def test_formats_lists_all_of_them(cli):
     text = cli("trace", "formats").stdout
     records = json.loads(cli("trace", "formats", "--json").stdout)["formats"]
     assert [record["name"] for record in records] == list(FORMATS)
-    assert {record["name"] for record in records if record["written"]} == {"csv", "oracle_general", "parquet"}
+    assert {record["name"] for record in records if record["written"]} == {
+        "access_log",
+        "csv",
+        "oracle_general",
+        "parquet",
+    }
     for spec in FORMATS.values():
         assert f"\n{spec.name} " in text
     assert "delimiter" in cli("trace", "formats", "csv").stdout

@@ -52,31 +52,31 @@ def eventually(condition, seconds=5.0):
     return True
 
 
-def test_nothing_stays_after_a_run(tmp_path):
-    record(RequestTrace.from_columns([1], sizes=[1]), RealConfig(10**6, folder=tmp_path))
-    assert list(tmp_path.iterdir()) == []
-    assert processes_of(tmp_path) == {}
+def test_nothing_stays_after_a_run(folder):
+    record(RequestTrace.from_columns([1], sizes=[1]), RealConfig(10**6, folder=folder))
+    assert list(folder.iterdir()) == []
+    assert processes_of(folder) == {}
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_stays_when_python_is_killed(tmp_path, how):
-    child = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path)], stderr=subprocess.DEVNULL)
+def test_nothing_stays_when_python_is_killed(folder, how):
+    child = subprocess.Popen([sys.executable, "-c", SLOW, str(folder)], stderr=subprocess.DEVNULL)
     try:
-        assert eventually(lambda: list(tmp_path.glob("*/cache/*")), 20)  # requests are answered
-        ours = {pid for pid, command in processes_of(tmp_path).items() if b"nginx:" in command}
+        assert eventually(lambda: list(folder.glob("*/cache/*")), 20)  # requests are answered
+        ours = {pid for pid, command in processes_of(folder).items() if b"nginx:" in command}
         assert len(ours) >= 2  # the master, the worker, the manager
     finally:
         child.send_signal(how)
         child.wait()
-    assert eventually(lambda: not processes_of(tmp_path) and not any(Path(f"/proc/{pid}").exists() for pid in ours))
-    assert eventually(lambda: list(tmp_path.iterdir()) == [])
+    assert eventually(lambda: not processes_of(folder) and not any(Path(f"/proc/{pid}").exists() for pid in ours))
+    assert eventually(lambda: list(folder.iterdir()) == [])
 
 
 @pytest.mark.parametrize("only_master", [True, False])
-def test_an_nginx_that_dies_is_an_error_that_shows_its_log(tmp_path, only_master):
+def test_an_nginx_that_dies_is_an_error_that_shows_its_log(folder, only_master):
     def kill():
-        assert eventually(lambda: list(tmp_path.glob("*/cache/*")))
-        (pid_file,) = tmp_path.glob("*/nginx.pid")
+        assert eventually(lambda: list(folder.glob("*/cache/*")))
+        (pid_file,) = folder.glob("*/nginx.pid")
         master = int(pid_file.read_text())
         os.kill(master, signal.SIGKILL) if only_master else os.killpg(master, signal.SIGKILL)
 
@@ -84,16 +84,16 @@ def test_an_nginx_that_dies_is_an_error_that_shows_its_log(tmp_path, only_master
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(NginxError, match="NGINX ended by signal 9"):
-        record(trace, RealConfig(10**9, folder=tmp_path), rate_per_s=400)
+        record(trace, RealConfig(10**9, folder=folder), rate_per_s=400)
     killer.join()
-    assert eventually(lambda: not processes_of(tmp_path))
-    assert list(tmp_path.iterdir()) == []
+    assert eventually(lambda: not processes_of(folder))
+    assert list(folder.iterdir()) == []
 
 
-def test_a_configuration_that_nginx_refuses_is_shown_in_its_words(tmp_path):
+def test_a_configuration_that_nginx_refuses_is_shown_in_its_words(folder):
     with pytest.raises(NginxError, match=r"exit code 1.*\n.*too small"):
-        record(RequestTrace.from_columns([1], sizes=[1]), RealConfig(10**6, keys_zone="1k", folder=tmp_path))
-    assert list(tmp_path.iterdir()) == []
+        record(RequestTrace.from_columns([1], sizes=[1]), RealConfig(10**6, keys_zone="1k", folder=folder))
+    assert list(folder.iterdir()) == []
 
 
 def test_a_folder_too_deep_for_a_socket_is_refused(tmp_path):

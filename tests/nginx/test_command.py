@@ -57,7 +57,7 @@ def test_json_is_all_that_stdout_holds(tmp_path):
         (("nginx", LOAD, "-o", "a.xyz", "--size", "1MB"), "in which format?"),
         (("nginx", LOAD, "-o", "no/a.csv", "--size", "1MB"), "there is no folder 'no'"),
         (("nginx", LOAD, "-o", "a.csv", "--size", "10obj"), "NGINX counts bytes"),
-        (("nginx", LOAD, "-o", "a.csv", "--size", "1MB", "--rate", "100"), "neither a rate such as 1000/s"),
+        (("nginx", LOAD, "-o", "a.csv", "--size", "1MB", "--rate", "100"), "write it as 500/s"),
         (("nginx", LOAD, "-o", "a.csv", "--size", "1MB", "--ttl", "500ms"), "whole seconds"),
     ],
 )

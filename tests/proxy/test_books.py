@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from every_policy import EVERY, PLUG_IN, ObjectPolicy, can, modes, short_trace
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evictlab.policies import Policy, parse_policy, registry
 from evictlab.policies.contract import find
@@ -181,3 +183,52 @@ def test_what_is_larger_than_the_cache_is_stored_and_evicted_again():
     sync = simulate_proxy(trace, "lru", ProxyConfig("20B", SYNC, block_bytes=0, origin=0.0))
     assert not was_served(sync.outcomes).any()
     assert status(sync.outcomes).tolist() == [0] * 4
+
+
+DELAYS = st.sampled_from(["trace", 0.0, 0.7, "lognormal:median=1s:sigma=1", "100ms+4B/s"])
+MANAGERS = st.builds(
+    CacheManager,
+    st.sampled_from([10, 1, 0.3]),
+    st.sampled_from([1, 3, 100]),
+    st.sampled_from([0.2, 0.0]),
+    st.sampled_from([0.05, 0.5]),
+    st.sampled_from([0.0, 0.1]),
+    st.sampled_from([0.0, 2.0]),
+)
+CONFIGS = st.builds(
+    ProxyConfig,
+    size=st.sampled_from(["9B", "20B", "8obj"]),
+    manager=st.one_of(st.just(SYNC), MANAGERS),
+    inactive_s=st.sampled_from([600, 3.0, 0.0]),
+    keys_zone_nodes=st.sampled_from([None, 1, 5, 12]),
+    block_bytes=st.sampled_from([0, 4]),
+    min_uses=st.integers(1, 3),
+    lock=st.booleans(),
+    lock_age_s=st.sampled_from([5, 0.7, 0.0]),
+    lock_timeout_s=st.sampled_from([5, 0.6, 0.0]),
+    lock_poll_s=st.sampled_from([0.5, 0.0]),
+    ttl=st.sampled_from([None, "trace", 1.0, 0.0]),
+    whole_seconds=st.booleans(),
+    revalidate=st.booleans(),
+    use_stale_updating=st.booleans(),
+    origin=DELAYS,
+    origin_concurrency=st.sampled_from([None, 1, 3]),
+    workers=st.integers(1, 2),
+    service_s=st.sampled_from([0.0, 0.2]),
+    worker_connections=st.sampled_from([None, 1, 4]),
+    client_bytes_per_s=st.sampled_from([None, 5.0]),
+)
+
+
+@given(
+    config=CONFIGS,
+    name=st.sampled_from(["lru", "gdsf", "s3fifo", "arc", "lecar", "belady", "belady_size"]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60)
+def test_any_configuration_answers_everybody_once(config, name, seed):
+    found = simulate_proxy(a_trace(seed), name, config, seed=seed)
+    counts = found.counts()
+    assert found.origin_requests == sum(counts[word] for word in ("miss", "expired", "revalidated", "stale"))
+    assert (found.latency >= 0).all() and 0 <= found.disk_final <= found.disk_peak
+    assert config.manager is not SYNC or found.overshoot <= 0

@@ -54,8 +54,18 @@ def test_a_line_per_policy_and_size(web):
 
 def test_json_files_and_a_picture(web, tmp_path):
     rows, picture = tmp_path / "rows.csv", tmp_path / "proxy.png"
-    words = "--size 50kB --manager-interval 500ms --stale-while-revalidate --ttl 1s --rate 20/s".split()
-    extra = "--decision-latency 300us --deadline 500us --keys-zone 50obj --block none --json".split()
+    words = [
+        "--size",
+        "50kB",
+        "--manager-interval",
+        "500ms",
+        "--stale-while-revalidate",
+        "--ttl",
+        "1s",
+        "--rate",
+        "20/s",
+    ]
+    extra = ["--decision-latency", "300us", "--deadline", "500us", "--keys-zone", "50obj", "--block", "none", "--json"]
     result = run(web, *words, *extra, "--output", rows, "--plot", picture)
     (row,) = json.loads(result.stdout)["rows"]
     config = json.loads(row["config"])

@@ -66,7 +66,7 @@ class TestNumbers:
         assert json.loads(row["config"]) == {"size": "4kB", "manager": None, "block_bytes": 0}
 
     def test_json_and_html(self):
-        result = simulate_proxy(small(), "lru", ProxyConfig("4kB"))
+        result = simulate_proxy(small(), "lru", ProxyConfig("8kB"))
         document = json.loads(result.to_json())
         assert document["row"]["policy"] == "lru" and len(document["series"]["t_s"]) == len(result.series())
         assert "<table>" in result._repr_html_() and "hit ratio" in repr(result)
@@ -103,7 +103,7 @@ class TestNumbers:
         ]
         assert len(latency.lines) == 4
         assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["lru, 8kB", "lru, 12kB"]
-        simulate_proxy(small(), "lru", ProxyConfig("50%", origin=0.0)).plot().canvas.draw()
+        simulate_proxy(small(), "lru", ProxyConfig("200%", origin=0.0)).plot().canvas.draw()
 
 
 class TestWords:
@@ -161,6 +161,7 @@ class TestRefused:
             ({"times": [0.0, 1.0]}, {}, "5000obj"),
             ({"times": [0.0, 1.0], "sizes": [1, 2]}, {"origin": "trace"}, "--origin-rtt 50ms"),
             ({"times": [0.0, 1.0]}, {"size": "9obj", "origin": "50ms+1MB/s"}, "no sizes"),
+            ({"times": [0.0, 1.0], "sizes": [1, 2]}, {"size": "4kB"}, "--block none"),
             ({"times": [0.0, 1.0]}, {"size": "9obj", "client_bytes_per_s": 5.0}, "no sizes"),
         ],
     )
@@ -177,4 +178,4 @@ class TestRefused:
 
     def test_a_policy_that_counts_objects(self):
         with pytest.raises(CapabilityError, match="--manager-interval sync --size 5000obj"):
-            simulate_proxy(small(), "equitable", ProxyConfig("4kB"))
+            simulate_proxy(small(), "equitable", ProxyConfig("8kB"))

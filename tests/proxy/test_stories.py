@@ -214,6 +214,13 @@ class TestQueues:
         result = tell("AAA", [0, 0, 0], worker_connections=1, client_bytes_per_s=4000.0)
         assert result.latency.tolist() == pytest.approx([1, 2, 3])
 
+    def test_connections_of_two_workers(self):
+        # Two connections; look-ups after 0.2 s, transfers of 1 s. The third is accepted at 1.2 s, looked up at 1.4 s; the
+        # fourth in the same moment, by the other worker.
+        options = {"workers": 2, "worker_connections": 1, "service_s": 0.2, "client_bytes_per_s": 4000.0}
+        result = tell("AAAA", [0, 0, 0.1, 0.1], **options)
+        assert result.latency.tolist() == pytest.approx([1.2, 1.2, 2.3, 2.3])
+
     def test_few_fetches_at_a_time(self):
         result = tell("ABC", [0, 0, 0.5], origin_concurrency=1, origin=1.0)
         assert result.latency.tolist() == pytest.approx([1.0, 2.0, 2.5])

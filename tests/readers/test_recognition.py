@@ -58,7 +58,7 @@ def test_an_unknown_file_is_shown(tmp_path, content, said):
     file.write_bytes(content)
     with pytest.raises(FormatError, match=said) as caught:
         open_reader(file)
-    assert "known: address, arc" in str(caught.value)
+    assert "known: access_log, address" in str(caught.value)
 
 
 @pytest.mark.parametrize("executable", [sys.executable, np.__file__.replace("__init__.py", "")])

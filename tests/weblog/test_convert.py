@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from evictlab.traces.batch import LOGGED, Account, Batch
 from evictlab.traces.readers.base.fields import Words
-from evictlab.traces.weblog.arrivals import SPREAD, arrivals
-from evictlab.traces.weblog.convert import NO_METHOD, Choices, convert
-from evictlab.traces.weblog.nearest import by_group, nearest_value
 from evictlab.traces.weblog.records import Records, Vocabulary
+from evictlab.traces.weblog.requests.arrivals import SPREAD, arrivals
+from evictlab.traces.weblog.requests.convert import NO_METHOD, Choices, convert
+from evictlab.traces.weblog.requests.nearest import by_group, nearest_value
+from evictlab.traces.weblog.requests.sizes import Evidence, sizes_of
 from evictlab.traces.weblog.rules import CacheRules
-from evictlab.traces.weblog.sizes import Evidence, sizes_of
 
 NAN = float("nan")
 
@@ -86,6 +86,19 @@ def test_a_header_makes_any_status_cacheable_and_zero_seconds_make_none() -> Non
     batch, account = requests(*lines, rules=CacheRules().changed(valid="404 1m"))
     assert column(batch.keys) == [1, 2]
     assert account.dropped == {"status 200": 1}
+
+
+def test_what_the_real_cache_served_is_cacheable() -> None:
+    batch, account = requests(
+        {"key": 1, "status": 404, "body": 3, "logged": "MISS"},
+        {"key": 1, "status": 404, "body": 3, "logged": "HIT"},
+        {"key": 2, "status": 403, "body": 3, "logged": "MISS"},
+        {"key": 3, "body": 3, "barred": "Expires in the past", "logged": "STALE"},
+        {"key": 4, "body": 3, "barred": "Expires in the past", "logged": "MISS"},
+    )
+    assert column(batch.keys) == [1, 1, 3]
+    assert account.dropped == {"Expires in the past": 1, "status 403": 1}
+    assert "status 404 counts as cacheable, because the log has hits with it" in account.notes
 
 
 def test_arrival_is_the_end_less_the_duration() -> None:
@@ -304,7 +317,7 @@ def test_sizes_agree_with_a_plain_loop(lines: list[tuple[int, int, str, int]]) -
 
 
 def naive_sizes(lines: list[tuple[int, int, str, int]]) -> list[tuple[int, bool]] | None:
-    """As the documentation of `traces.weblog.sizes` says, line by line."""
+    """As the documentation of `traces.weblog.requests.sizes` says, line by line."""
     best: dict[tuple[int, int], int] = {}
     part: dict[tuple[int, int], int] = defaultdict(lambda: -1)
     for key, epoch, what, size in lines:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evictlab.traces.errors import FormatError, MissingExtraError, UsageError
-from evictlab.traces.weblog.nginx_conf import AccessLog, LogFormatText, conf_files, read_nginx_conf
-from evictlab.traces.weblog.nginx_units import nginx_bytes, nginx_seconds
+from evictlab.traces.weblog.nginx.conf import AccessLog, LogFormatText, conf_files, read_nginx_conf
+from evictlab.traces.weblog.nginx.units import nginx_bytes, nginx_seconds
 
 pytest.importorskip("crossplane", reason="crossplane (the extra nginx) is not installed")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evictlab.sim import replay
 from evictlab.traces import RequestTrace, open_trace, scan
@@ -17,7 +19,7 @@ from evictlab.traces.batch import LOGGED
 from evictlab.traces.errors import FormatError, UnknownNameError, UsageError
 from evictlab.traces.readers import open_reader
 from evictlab.traces.readers.base.source import Source
-from evictlab.traces.weblog.arrivals import SPREAD
+from evictlab.traces.weblog.requests.arrivals import SPREAD
 
 REAL = ["elastic-apache_logs", "elastic-nginx_logs", "hegde-access-2005-2018"]
 
@@ -69,7 +71,7 @@ def combined(*lines: tuple[Any, ...]) -> str:
     )
 
 
-def read(path: Path | list[Path], **options: Any) -> RequestTrace:
+def read(path: str | Path | list[Path], **options: Any) -> RequestTrace:
     trace = open_trace(path, cache=False, **options)
     account = trace.provenance.account
     assert account.records == trace.n_requests + sum(account.dropped.values())
@@ -112,6 +114,41 @@ def test_no_client_is_in_any_column_or_in_what_is_said(tmp_path: Path) -> None:
     assert "(address) - - what is this" in said
     assert "192.0.2" not in said
     assert "db8" not in said
+
+
+def test_keys_that_name_clients_must_be_hashed(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(LOG)
+    with pytest.raises(UsageError, match=r"keys would name clients, by \$remote_addr; add salt=WORD"):
+        read(tmp_path / "a.log", key="$remote_addr$request_uri")
+    assert read(tmp_path / "a.log", key="$remote_addr$request_uri", salt="pepper").n_objects == 4
+
+
+KINDS = st.sampled_from(
+    [
+        combined((0, "GET /a HTTP/1.1", 200, 5)),
+        combined((1, "HEAD /a HTTP/1.1", 200, 0)),
+        combined((2, "POST /b HTTP/1.1", 404, "-")),
+        combined((2, "-", 400, 0)),
+        combined((3, "GET /c d HTTP/1.1", 304, 0)),
+        "what is this\n",
+        '192.0.2.9 - - [no time] "GET /a HTTP/1.1" 200 5 "-" "UA"\n',
+        "\n",
+        " \t\n",
+        "\x16\x03\x01\x02\n",
+    ]
+)
+
+
+@given(st.lists(KINDS, min_size=1, max_size=12), st.integers(0, 60), st.sampled_from(["cacheable", "all"]))
+def test_whatever_stands_in_a_file_is_accounted_for(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], cut: int, requests: str
+) -> None:
+    path = tmp_path_factory.mktemp("logs") / "a.log"
+    text = combined((0, "GET /a HTTP/1.1", 200, 5)) + "".join(lines)
+    text = text[: max(len(text) - cut, 80)]
+    path.write_text(text)
+    trace = read(f"access_log:{path}", format="combined", max_bad="100%", requests=requests)
+    assert trace.provenance.account.records == sum(1 for line in text.split("\n") if line.strip())
 
 
 def test_a_json_log_knows_more(tmp_path: Path) -> None:
@@ -172,10 +209,10 @@ def test_files_that_share_lines_are_read_once(tmp_path: Path) -> None:
     (tmp_path / "middle.log").write_text("".join(lines[3:7]))
     (tmp_path / "late.log").write_text("".join(lines[4:]))
     for names, shared, note in (
-        (["all.log", "copy.log.1.gz"], 9, "all of copy.log.1.gz is in all.log, too: read once"),
-        (["early.log", "all.log"], 6, "the first 6 lines of all.log is in early.log, too: read once"),
-        (["all.log", "middle.log"], 4, "all of middle.log is in all.log, too: read once"),
-        (["late.log", "early.log"], 2, "the first 2 lines of late.log is in early.log, too: read once"),
+        (["all.log", "copy.log.1.gz"], 9, "all of copy.log.1.gz: also in all.log, read once"),
+        (["early.log", "all.log"], 6, "the first 6 lines of all.log: also in early.log, read once"),
+        (["all.log", "middle.log"], 4, "all of middle.log: also in all.log, read once"),
+        (["late.log", "early.log"], 2, "the first 2 lines of late.log: also in early.log, read once"),
     ):
         trace = read([tmp_path / name for name in names])
         assert asked(trace) == whole, names
@@ -187,11 +224,20 @@ def test_files_that_share_lines_are_read_once(tmp_path: Path) -> None:
         assert walk.account.records == 18
 
 
+def test_a_torn_copy_of_a_longer_file(tmp_path: Path) -> None:
+    text = combined(*((i, f"GET /{i % 4} HTTP/1.1", 200, 5) for i in range(9)))
+    (tmp_path / "all.log").write_text(text)
+    (tmp_path / "torn.log").write_text(text[: len(text) * 5 // 9 + 40])  # five lines and a half
+    for names in (["all.log", "torn.log"], ["torn.log", "all.log"]):
+        trace = read([tmp_path / name for name in names])
+        assert asked(trace) == asked(read(tmp_path / "all.log"))
+
+
 def test_the_same_request_twice_is_no_overlap(tmp_path: Path) -> None:
     line = combined((5, "GET /a HTTP/1.1", 200, 5))
-    (tmp_path / "1.log").write_text(combined((1, "GET /b HTTP/1.1", 200, 5)) + line)
-    (tmp_path / "2.log").write_text(line + combined((6, "GET /c HTTP/1.1", 200, 5)))
-    assert asked(read([tmp_path / "1.log", tmp_path / "2.log"])) == ["/b", "/a", "/a", "/c"]
+    (tmp_path / "1.log").write_text(combined((1, "GET /b HTTP/1.1", 200, 5), (6, "GET /c HTTP/1.1", 200, 5)) + line)
+    (tmp_path / "2.log").write_text(line + combined((7, "GET /d HTTP/1.1", 200, 5)))
+    assert asked(read([tmp_path / "1.log", tmp_path / "2.log"])) == ["/b", "/a", "/a", "/c", "/d"]
 
 
 CONF = """http {
@@ -254,6 +300,26 @@ def test_a_log_format_as_text(tmp_path: Path) -> None:
     trace = read(tmp_path / "a.log", **options)
     assert asked(trace) == asked(open_trace(f"access_log:{tmp_path / 'a.log'}", cache=False, **options)) == ["/a", "/b"]
     assert any("includes the headers" in note for note in trace.provenance.account.notes)
+
+
+def test_a_log_with_little_in_it_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text("7.5 /a\n8.5 /b\n9.5 /a\n")
+    trace = read(tmp_path / "a.log", format="$msec $request_uri")
+    assert asked(trace) == ["/a", "/b", "/a"]
+    assert trace.sizes is None
+    for note in ("no method: all requests count as GET", "no status: all responses count as cacheable", "about sizes"):
+        assert any(note in said for said in trace.provenance.account.notes), note
+
+
+def test_variants_are_one_object_and_that_is_said(tmp_path: Path) -> None:
+    lines = [
+        f"1.5|GET /a HTTP/1.1|200|{size}|{vary}"
+        for size, vary in ((5, "Accept-Encoding"), (3, "Accept-Encoding"), (4, "-"))
+    ]
+    (tmp_path / "a.log").write_text("\n".join(lines) + "\n")
+    trace = read(tmp_path / "a.log", format="$msec|$request|$status|$body_bytes_sent|$sent_http_vary")
+    assert trace.sizes.tolist() == [5, 5, 5]
+    assert "2 responses have a Vary: variants of one key count as one object" in trace.provenance.account.notes
 
 
 def test_salted_keys_and_a_salt_that_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 A log is often several files, rotated and compressed. All of them together are one: the files
 are put in the order of their contents, lines that two of them share count once, and the
 requests are sorted by their arrival. A line without its cache's view (a POST, a 404 that is
-not cached) is left out and counted; see `evictlab.traces.weblog.convert`. Nothing that names
+not cached) is left out and counted; see `evictlab.traces.weblog.requests.convert`. Nothing that names
 a client is read into a column.
 
 Source: NGINX, ngx_http_log_module; Apache, mod_log_config.
@@ -22,11 +22,12 @@ from ..batch import Account, Batch
 from ..errors import FormatError, UnknownNameError, UsageError
 from ..units import parse_duration
 from ..weblog.choose import choose_format, first_lines, looks_like
-from ..weblog.convert import Choices, convert
 from ..weblog.keys import KeyTemplate, key_template, salt_of
-from ..weblog.nginx_conf import NginxConf, read_nginx_conf
-from ..weblog.overlap import Repeated, repeated
+from ..weblog.log_format import split_template
+from ..weblog.nginx.conf import NginxConf, read_nginx_conf
 from ..weblog.records import Records
+from ..weblog.requests.convert import Choices, convert
+from ..weblog.requests.overlap import Repeated, repeated
 from ..weblog.rules import CacheRules
 from .base.reader import BATCH_RECORDS, TORN, Reader
 from .base.registry import trace_format
@@ -41,6 +42,9 @@ _ADDRESS = re.compile(
     r"\b\d{1,3}(?:\.\d{1,3}){3}\b"
     r"|(?<![\w:])(?:[0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}(?![\w:])"
     r"|(?<![\w:])[0-9a-fA-F:]{0,30}::[0-9a-fA-F:.]{0,30}(?![\w:])"
+)
+_CLIENT = frozenset(
+    ["remote_addr", "binary_remote_addr", "realip_remote_addr", "remote_user", "http_x_forwarded_for", "http_x_real_ip"]
 )
 _WORDS = {"requests": ("cacheable", "all"), "order": ("arrival", "file"), "ties": ("order", "reverse", "shuffle")}
 
@@ -123,7 +127,12 @@ class AccessLog(Reader):
         records = Records()
         latest_s: list[float] = []
         for file in files:
-            earlier = [one for one, end_s in zip(files, latest_s, strict=False) if end_s >= file._first_s]
+            earlier = [
+                one
+                for one, end_s in zip(files, latest_s, strict=False)
+                # Rotation within a second is no overlap.
+                if end_s > file._first_s or one._first_s == file._first_s
+            ]
             latest_s.append(file._gather(records, earlier))
         yield from convert(records, self.rules, self._choices, self.account)
 
@@ -150,7 +159,13 @@ class AccessLog(Reader):
                 f"{', '.join(f'${name}' for name in self.log_format.variables)}",
                 hint="Log one of them, or name another format: format='...'.",
             )
-        return key_template(self.rules, has)
+        template = key_template(self.rules, has)
+        named = [f"${part}" for part, is_variable in split_template(template.text) if is_variable and part in _CLIENT]
+        if named and self._salt is None:
+            raise UsageError(
+                f"{self.path}: keys would name clients, by {', '.join(named)}; add salt=WORD, so that they are hashed"
+            )
+        return template
 
     def _gather(self, records: Records, earlier: Sequence[AccessLog]) -> float:
         """Take in the lines of this file that no earlier one has; return the latest time in it."""
@@ -198,7 +213,7 @@ class AccessLog(Reader):
             self.account.records += found.lines
             self.drop(REPEATED, found.lines)
             what = f"all of {name}" if found.whole else f"the first {found.lines:,} lines of {name}"
-            self.note(f"{what} is in {other.path.name}, too: read once")
+            self.note(f"{what}: also in {other.path.name}, read once")
         return found.n_bytes
 
     def _shown(self, example: str) -> str:

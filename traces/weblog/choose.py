@@ -12,7 +12,7 @@ from ..readers.base.source import OVERRIDE, Source, text_lines
 from .log_format import BUILTIN, LogFormat, json_log_format, parse_log_format
 
 if TYPE_CHECKING:
-    from .nginx_conf import NginxConf
+    from .nginx.conf import NginxConf
 
 __all__ = ["choose_format", "first_lines", "json_keys", "looks_like"]
 
@@ -29,9 +29,10 @@ _OTHERS = frozenset(
 
 
 def first_lines(source: Source) -> list[str]:
-    """The first lines that are not blank, even between binary data; none where there is no line end."""
-    lines = text_lines(source.head[:_HEAD_BYTES].decode("utf-8-sig", "replace"))
-    if len(source.head) > _HEAD_BYTES:
+    """The first lines that are not blank, even between binary data, whole ones if there are any."""
+    head = source.head[:_HEAD_BYTES]
+    lines = text_lines(head.decode("utf-8-sig", "replace"))
+    if len(lines) > 1 and not head.endswith((b"\n", b"\r")):
         lines = lines[:-1]
     return [line for line in lines if line.strip("\0 \t")][:_HEAD_LINES]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
-from .nginx_units import nginx_seconds
+from .nginx.units import nginx_seconds
 
 if TYPE_CHECKING:
-    from .nginx_conf import NginxConf
+    from .nginx.conf import NginxConf
 
 __all__ = ["DEFAULT_KEY", "DEFAULT_METHODS", "OF_THE_OBJECT", "CacheRules", "Valid", "read_valid"]
 

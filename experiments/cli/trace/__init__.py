@@ -1,4 +1,4 @@
-"""``evictlab trace ...``: look into traces, convert, sample and generate them."""
+"""``evictlab trace ...``: look into traces, convert, sample, generate and record them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from .formats import formats
 from .generate import generate
 from .head import head
 from .info import info
+from .record import record
 from .sample import sample
 
 __all__ = ["commands"]
@@ -19,6 +20,7 @@ commands: dict[str, Callable[..., None]] = {
     "convert": convert,
     "sample": sample,
     "generate": generate,
+    "record": record,
     "formats": formats,
 }
 """The commands by name, in the order of the help."""

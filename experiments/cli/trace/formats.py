@@ -27,6 +27,7 @@ def formats(
     """
     from ....traces.errors import UnknownNameError
     from ....traces.readers import FORMATS
+    from ....traces.readers.base.reader import COMMON_OPTIONS
     from ....traces.write import WRITERS
 
     known = name is not None and name.replace("-", "_")
@@ -49,9 +50,9 @@ def formats(
         console.print(Text.assemble((spec.title, "bold"), f"\n{spec.description}\n"))
         console.print(Text(f"defined in {spec.source}"), soft_wrap=True)
         table.add_column("meaning, as in --reader option=value", overflow="fold")
-        for option, meaning in spec.reader.OPTIONS.items():
+        for option, meaning in {**spec.reader.OPTIONS, **COMMON_OPTIONS}.items():
             table.add_row(option, Text(meaning))
-        show(console, table if spec.reader.OPTIONS else Text("no options"))
+        show(console, table)
         return
     table.add_column("what it is, and a record", overflow="fold")
     table.add_column("written", no_wrap=True)

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ....traces.batch import LOGGED
 from .. import options as of
 from ..table import plain_table, show
 
@@ -27,6 +26,7 @@ def head(
     json: of.Json = False,
 ) -> None:
     """Show the first requests of a trace as they are understood."""
+    from ....traces.batch import LOGGED
     from ...sources import open_source
 
     selection = of.selection_of(count, None, None, split, None, 0)

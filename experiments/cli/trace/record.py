@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,7 +101,7 @@ def record(
         recording = record_nginx(
             opened,
             config,
-            rate_per_s=rate if rate is None or rate == "trace" else _per_second(rate),
+            rate_per_s=rate if rate is None or rate == "trace" else of.rate_per_s(rate),
             speed=speed,
             connections=connections,
             delay_s="trace" if delay == "trace" else parse_duration(delay),
@@ -150,13 +149,6 @@ def _whole_seconds(option: str, text: str) -> int:
     if seconds < 1 or seconds != int(seconds):
         raise UsageError(f"--{option} {text}: NGINX counts whole seconds from 1s")
     return int(seconds)
-
-
-def _per_second(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)/s", text)
-    if found is None:
-        raise UsageError(f"--rate {text!r} is neither a rate such as 1000/s nor the word trace")
-    return float(found[1])
 
 
 def _print(recording: Recording, as_json: bool) -> None:

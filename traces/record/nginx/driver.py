@@ -158,8 +158,11 @@ class _Run:
                     if connection is None:
                         connection = connect(self._path)
                     self.sent_s[number] = time.monotonic()
-                    _exchange(connection, request, scratch)
+                    kept = _exchange(connection, request, scratch)
                     self.ended_s[number] = time.monotonic()
+                    if not kept:
+                        connection.close()
+                        connection = None
                 except (OSError, ValueError) as error:
                     self.failed.append((number, str(error) or type(error).__name__))
                     if connection is not None:
@@ -201,8 +204,8 @@ def connect(path: str) -> socket.socket:
     return connection
 
 
-def _exchange(connection: socket.socket, request: bytes, scratch: memoryview) -> None:
-    """Send a request and read the whole answer into `scratch`, over and over."""
+def _exchange(connection: socket.socket, request: bytes, scratch: memoryview) -> bool:
+    """Send a request and read the whole answer into `scratch`, over and over; whether another request may follow."""
     connection.sendall(request)
     got = 0
     while (end := bytes(scratch[:got]).find(_END)) < 0:
@@ -220,3 +223,4 @@ def _exchange(connection: socket.socket, request: bytes, scratch: memoryview) ->
         if not received:
             raise ConnectionResetError("closed in the middle of a body")
         left -= received
+    return b"\r\nconnection: close" not in head.lower()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ..rules import CacheRules
 from .nearest import by_group, nearest_value
-from .rules import CacheRules
 
 __all__ = ["ttls_of"]
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import FormatError
-from .nginx_directives import Directive, Inherited
-from .nginx_units import nginx_bytes, nginx_seconds
-from .rules import DEFAULT_KEY, DEFAULT_METHODS, Valid, read_valid
+from ...errors import FormatError
+from ..rules import DEFAULT_KEY, DEFAULT_METHODS, Valid, read_valid
+from .directives import Directive, Inherited
+from .units import nginx_bytes, nginx_seconds
 
 __all__ = ["CachePath", "ProxyCache", "cache_path", "proxy_cache"]
 

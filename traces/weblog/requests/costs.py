@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..batch import LOGGED, Account
+from ...batch import LOGGED, Account
 from .nearest import by_group, nearest_value
 
 __all__ = ["costs_of"]

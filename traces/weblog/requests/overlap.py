@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ..readers.base.source import Source
+from ...readers.base.source import Source
 
 __all__ = ["Repeated", "repeated"]
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import FormatError, MissingExtraError, UsageError
-from .nginx_cache import CachePath, ProxyCache, cache_path, proxy_cache
-from .nginx_directives import Directive, Inherited
+from ...errors import FormatError, MissingExtraError, UsageError
+from .cache import CachePath, ProxyCache, cache_path, proxy_cache
+from .directives import Directive, Inherited
 
 __all__ = ["AccessLog", "LogFormatText", "NginxConf", "conf_files", "read_nginx_conf"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from ..errors import FormatError
+from ...errors import FormatError
 
 __all__ = ["Directive", "Inherited"]
 

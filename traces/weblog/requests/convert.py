@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..batch import LOGGED, Account, Batch
-from ..units import format_duration
+from ...batch import LOGGED, Account, Batch
+from ...units import format_duration
+from ..records import Records
+from ..rules import OF_THE_OBJECT, CacheRules
 from .arrivals import SPREAD, UNREADABLE, Arrivals, arrivals
 from .costs import costs_of
-from .records import Records
-from .rules import OF_THE_OBJECT, CacheRules
 from .sizes import Evidence, sizes_of
 from .ttls import ttls_of
 
@@ -115,7 +115,8 @@ class _Part:
     def __init__(self, records: Records, rows: npt.NDArray[np.int64]) -> None:
         self._records, self._rows = records, rows
         self.ids = records.ids[rows]
-        self.head = np.isin(self.get("method"), [records.methods.code("HEAD")])
+        method = self.get("method")
+        self.head = np.zeros(len(rows), bool) if method is None else method == records.methods.code("HEAD")
 
     def get(self, name: str) -> Any:
         column = self._records.column(name)
@@ -149,7 +150,9 @@ def _kept(records: Records, rules: CacheRules, choices: Choices, account: Accoun
             keep[which] = False
 
     method = records.column("method")
-    if method is not None:
+    if method is None:
+        account.notes.append("the log has no method: all requests count as GET")
+    else:
         for code, word in enumerate(records.methods.words):
             if word in ("", "-"):
                 leave_out(method == code, NO_METHOD)
@@ -157,16 +160,24 @@ def _kept(records: Records, rules: CacheRules, choices: Choices, account: Accoun
                 leave_out(method == code, f"method {word}")
     if choices.everything:
         return keep
+    # What the real cache served is stored, whatever the headers of a response that is not new say by now.
+    logged = records.column("logged")
+    served = np.zeros(len(records), bool) if logged is None else np.isin(logged, _SERVED)
     barred = records.column("barred")
     if barred is not None:
         for code, reason in enumerate(records.reasons.words[1:], start=1):
-            leave_out(barred == code, reason)
+            leave_out((barred == code) & ~served, reason)
     status, ttl_s = records.column("status"), records.column("ttl_s")
     if status is None:
         account.notes.append("the log has no status: all responses count as cacheable")
         return keep
     fresh = np.zeros(len(records), bool) if ttl_s is None else ttl_s > 0
+    stored = set(np.unique(status[served & keep]).tolist())
     for code in np.unique(status[keep]).tolist():
+        if code in stored:
+            if not rules.keeps(code, headers=False):
+                account.notes.append(f"status {code} counts as cacheable, because the log has hits with it")
+            continue
         why = f"status {code}" if code else "no status"
         for headers in (False, True):
             if not code or not rules.keeps(code, headers):

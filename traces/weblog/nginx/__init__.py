@@ -1,0 +1,1 @@
+"""What an nginx.conf says about logs and caches."""

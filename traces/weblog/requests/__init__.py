@@ -1,0 +1,1 @@
+"""From the lines of a log to the requests of a trace: order, sizes, lifetimes, costs."""
