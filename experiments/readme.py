@@ -8,6 +8,7 @@ follows. A test compares; figures that a clock gives are left out of the compari
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import os
@@ -122,7 +123,22 @@ def _speed() -> str:
     )
 
 
-_TABLES = {"policies": _policies, "predictors": _predictors, "formats": _formats, "speed": _speed}
+def _nginx() -> str:
+    folder = ROOT / "experiments" / "results" / "checked"
+    with (folder / "nginx.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    rows = ["| workload | cache | manager | real NGINX, hit ratio | predicted | difference |", "| --- |" + " --- |" * 5]
+    for row in found:
+        real, predicted = float(row["real_hit_ratio"]), float(row["predicted_hit_ratio"])
+        what = " | ".join(row[name] for name in ("workload", "size", "manager"))
+        rows.append(f"| {what} | {real:.4f} | {predicted:.4f} | {predicted - real:+.4f} |")
+    page = (folder / "nginx.md").read_text(encoding="utf-8")
+    about = dict(re.findall(r"^- (command|commit|machine|nginx|versions): (.*)$", page, re.MULTILINE))
+    line = f"`{about['command']}` at {about['commit']}; {about['machine']}; {about['nginx']}; {about['versions']}."
+    return "\n".join([*rows, "", line]) + "\n"
+
+
+_TABLES = {"policies": _policies, "predictors": _predictors, "formats": _formats, "speed": _speed, "nginx": _nginx}
 
 
 def main() -> int:

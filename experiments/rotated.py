@@ -12,13 +12,15 @@ _ROTATION = re.compile(r"(?:[.-]\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]\d+)?)?(?:\.
 """What logrotate adds to the name of a log: a number or a date, and the suffix of a compression."""
 
 
-def join_rotated(places: Sequence[str]) -> dict[str, list[str]]:
+def join_rotated(places: Sequence[str], *, logs_only: bool = False) -> dict[str, list[str]]:
     """Put the files of each rotated access log together.
 
     Parameters
     ----------
     places : sequence of str
         Files and generators as a user names them, each once.
+    logs_only : bool
+        All files are access logs, although their contents may not tell.
 
     Returns
     -------
@@ -29,7 +31,7 @@ def join_rotated(places: Sequence[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for place in places:
         groups.setdefault(_ROTATION.sub("", place), []).append(place)
-    rotated = {name for name, files in groups.items() if len(files) > 1 and _is_access_log(files[0])}
+    rotated = {name for name, files in groups.items() if len(files) > 1 and (logs_only or _is_access_log(files[0]))}
     logs: dict[str, list[str]] = {}
     for place in places:
         name = _ROTATION.sub("", place)

@@ -59,7 +59,7 @@ def open_sources(
             raise UsageError(f"only files can be joined into one stream (--concat), not {generated[0]!r}")
         return [_open_files(list(sources), selection, cache=cache, **reader_options)]
     places = [place for source in sources for place in ([source] if _is_generated(source) else expand(source))]
-    logs = join_rotated(list(dict.fromkeys(places)))
+    logs = join_rotated(list(dict.fromkeys(places)), logs_only="conf" in reader_options)
     files = [Path(name).name for name in logs]
     return [
         _open_files(parts, selection, cache=cache, name=name if files.count(file) > 1 else file, **reader_options)

@@ -12,6 +12,7 @@ from ...traces.units import parse_duration, parse_size
 from . import options as of
 from .guard import say
 from .progress import progress_bar
+from .proxy_conf import as_configured, is_given
 
 if TYPE_CHECKING:
     from ...sim.proxy import CacheManager, ProxyTable
@@ -25,6 +26,7 @@ TIME = "What takes time"
 
 
 def proxy(
+    context: typer.Context,
     trace: of.Source,
     policy: Annotated[
         list[str], typer.Option("--policy", "-p", metavar="NAME,...", help="Whom to evict; see: evictlab policies.")
@@ -135,6 +137,15 @@ def proxy(
     split: of.Split = None,
     sample: of.Sample = None,
     reader: of.Reader = None,
+    nginx_conf: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="nginx.conf: of the log, and of the cache where no option says otherwise.",
+            rich_help_panel=of.PART,
+        ),
+    ] = None,
+    max_bad: of.MaxBad = None,
     no_cache: of.NoCache = False,
     output: Annotated[
         Path | None,
@@ -187,18 +198,21 @@ def proxy(
         worker_connections=connections,
         client_bytes_per_s=None if client_rate is None else parse_rate(client_rate),
         speed=speed,
-        rate_per_s=None if rate is None else _rate(rate),
+        rate_per_s=None if rate is None else of.rate_per_s(rate),
         decision_latency=decision_latency,
         deadline_s=None if deadline is None else parse_duration(deadline),
     )
     selection = of.selection_of(limit, start, stop, split, sample, seed)
-    options = of.reader_options(reader)
+    options = of.reader_options(reader, nginx_conf, max_bad)
+    if nginx_conf is not None:
+        config = as_configured(config, nginx_conf, options, context)
+        sizes = sizes if is_given(context, "size") else [config.size]
     opened = open_sources([trace], selection, concat=concat, cache=not no_cache, **options)
     if len(opened) > 1:
         raise UsageError(f"{trace!r} names {len(opened)} files; join them into one stream (--concat), or name one")
     say_notes(opened, quiet=quiet)
     if not quiet:
-        _say_what_is_missing(opened[0], origin_rtt, ttl)
+        _say_what_is_missing(opened[0], origin_rtt, ttl or config.ttl)
     names = of.listed(policy)
     with progress_bar(len(opened[0]) * len(names) * len(sizes), quiet=quiet) as progress:
         table = sweep_proxy(opened[0], names, config, sizes, seed=seed, progress=progress)
@@ -237,17 +251,6 @@ def _block(text: str) -> int:
     if block.kind != "bytes":
         raise UsageError(f"--block {text!r} is no number of bytes; write it as 4KiB, or none")
     return int(block.value)
-
-
-def _rate(text: str) -> float:
-    number, slash, per = text.strip().partition("/")
-    try:
-        rate = float(number)
-    except ValueError:
-        rate = 0.0
-    if slash != "/" or per not in ("s", "min", "h") or not 0 < rate < 1e12:
-        raise UsageError(f"--rate {text!r} is no number of requests per time; write it as 500/s")
-    return rate / parse_duration(f"1{per}")
 
 
 def _say_what_is_missing(trace: RequestTrace, origin: str | None, ttl: str | None) -> None:

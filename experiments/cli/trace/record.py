@@ -31,8 +31,8 @@ def record(
         typer.Option("--output", "--out", "-o", metavar="FILE", help="A file in .parquet, .oracleGeneral or .csv."),
     ],
     size: Annotated[
-        str, typer.Option(metavar="25MB", help="max_size, or 10% of the footprint.", rich_help_panel=CACHE)
-    ],
+        str, typer.Option(metavar="25MB", help="max_size, or a part of the footprint.", rich_help_panel=CACHE)
+    ] = "10%",
     rate: Annotated[
         str | None,
         typer.Option(
