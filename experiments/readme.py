@@ -127,11 +127,16 @@ def _nginx() -> str:
     folder = ROOT / "experiments" / "results" / "checked"
     with (folder / "nginx.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
-    rows = ["| workload | cache | manager | real NGINX, hit ratio | predicted | difference |", "| --- |" + " --- |" * 5]
+    rows = [
+        "| workload | cache | manager | real NGINX, hit ratio | predicted | difference | real, most on disk | predicted |",
+        "| --- |" + " --- |" * 7,
+    ]
     for row in found:
         real, predicted = float(row["real_hit_ratio"]), float(row["predicted_hit_ratio"])
         what = " | ".join(row[name] for name in ("workload", "size", "manager"))
-        rows.append(f"| {what} | {real:.4f} | {predicted:.4f} | {predicted - real:+.4f} |")
+        peaks = " | ".join(f"{float(row[f'{who}_peak_bytes']) / 1e6:.1f} MB" for who in ("real", "predicted"))
+        difference = round(predicted - real, 4) + 0.0  # never -0
+        rows.append(f"| {what} | {real:.4f} | {predicted:.4f} | {difference:+.4f} | {peaks} |")
     page = (folder / "nginx.md").read_text(encoding="utf-8")
     about = dict(re.findall(r"^- (command|commit|machine|nginx|versions): (.*)$", page, re.MULTILINE))
     line = f"`{about['command']}` at {about['commit']}; {about['machine']}; {about['nginx']}; {about['versions']}."

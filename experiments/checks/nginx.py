@@ -191,8 +191,8 @@ def reproduction(rows: Sequence[dict[str, Any]], aim: float = AIM) -> Reproducti
     remarks = [
         "The same requests through a real NGINX (Debian's package, unmodified) and through the simulated proxy with LRU, which "
         "is what NGINX evicts by. Hits are what NGINX logged as $upstream_cache_status. The prediction knows the trace, the "
-        "rate, the configuration and when the cache manager started, nothing else. Manager: stock looks again after up to "
-        "10 s; 50ms is the same binary, kept awake by a second, tiny cache.",
+        "rate, the configuration, when the cache manager started and what removing a file takes, nothing else. Manager: stock "
+        "looks again after up to 10 s; 50ms is the same binary, kept awake by a second, tiny cache.",
         f"Largest difference of hit ratios: {worst['difference']:+.4f} ({worst['workload']}, {worst['size']}, "
         f"{worst['manager']}), {verdict} the {aim:g} aimed at.",
         *_overshoot(rows),
@@ -235,7 +235,7 @@ def _block(name: str, rows: Sequence[dict[str, Any]]) -> Block:
 def _cells(row: dict[str, Any]) -> list[str]:
     hits = [f"{100 * row['real_hit_ratio']:.2f}", f"{100 * row['predicted_hit_ratio']:.2f}"]
     sizes = [format_bytes(row[f"{who}_{what}_bytes"]) for what in ("peak", "final") for who in ("real", "predicted")]
-    return [row["size"], row["manager"], *hits, f"{100 * row['difference']:+.2f}", *sizes]
+    return [row["size"], row["manager"], *hits, f"{round(100 * row['difference'], 2) + 0.0:+.2f}", *sizes]
 
 
 def _draw(rows: Sequence[dict[str, Any]]) -> Figure:

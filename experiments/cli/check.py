@@ -42,6 +42,9 @@ def nginx(
         int, typer.Option(metavar="N", min=1, help="To NGINX, kept alive.", rich_help_panel=of.RUN)
     ] = 8,
     limit: of.Limit = None,
+    reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     data: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where NASA's log is.", rich_help_panel=of.PART)
     ] = None,
@@ -55,8 +58,8 @@ def nginx(
 ) -> None:
     """The same requests through a real NGINX and through the simulator: both hit ratios, and the difference.
 
-    Needs Linux and the program nginx (Debian: apt install nginx). It runs in a temporary folder, without rights, on the
-    loopback only; a system service is left alone. All three workloads take about ten minutes.
+    Needs Linux and the program nginx (Debian: apt install nginx). It runs in a temporary folder and listens there only;
+    a system service is left alone. All three workloads take about ten minutes.
 
     evictlab check nginx
 
@@ -68,7 +71,8 @@ def nginx(
     from ..checks import nginx as study
 
     version = nginx_version(find_nginx())
-    opened = [(name, study.shortened(trace, limit)) for name, trace in _opened(traces, data, quiet)]
+    options = of.reader_options(reader, nginx_conf, max_bad)
+    opened = [(name, study.shortened(trace, limit)) for name, trace in _opened(traces, options, data, quiet)]
     per_s = None if rate is None else of.rate_per_s(rate)
     runs = study.plan(opened, of.listed(size or []), of.listed([manager]), per_s, connections)
     made = report(
@@ -87,7 +91,9 @@ def nginx(
         raise typer.Exit(GATE)
 
 
-def _opened(named: list[str] | None, data: Path | None, quiet: bool) -> list[tuple[str, RequestTrace]]:
+def _opened(
+    named: list[str] | None, options: dict[str, str], data: Path | None, quiet: bool
+) -> list[tuple[str, RequestTrace]]:
     from ..checks import nginx as study
     from ..sources import open_source
 
@@ -97,7 +103,9 @@ def _opened(named: list[str] | None, data: Path | None, quiet: bool) -> list[tup
         if not quiet:
             say("the workload nasa is left out: its log is not here (--data FOLDER says where)")
     opened = [
-        (name, study.workload(name, data)) if name in study.WORKLOADS else (Path(name).name, open_source(name))
+        (name, study.workload(name, data))
+        if name in study.WORKLOADS
+        else (Path(name).name, open_source(name, **options))
         for name in names
     ]
     for name, trace in opened:

@@ -1,14 +1,18 @@
 """The same requests through a real NGINX and through the simulated proxy.
 
-The prediction knows the trace, the rate at which requests are sent, NGINX's configuration, and when its cache manager
-started: nothing of what NGINX then did. The origin of the check answers at once, so the simulated one does, too.
+The prediction knows the trace, the rate at which requests are sent, NGINX's configuration, when its cache manager started,
+and what the removal of a file takes on this disk: nothing of what NGINX then did. The origin of the check answers at once, so
+the simulated one does, too.
 """
 
 from __future__ import annotations
 
 import math
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,9 +33,8 @@ STOCK_INTERVAL_S = 10.0
 """A manager with nothing to do looks again after this time; fixed in NGINX."""
 
 
-DELETE_S = 75e-6
-"""What the removal of a file takes NGINX's manager. Between 20 and 110 us were measured, on a busy machine of two cores; a
-sweep of thousands of files ends that much later."""
+TRIED_FILES = 200
+"""Files whose removal is timed, for the prediction; a sweep of thousands takes the manager a while."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +105,7 @@ class NginxCheck:
             "real_origin_requests": real.origin["requests"],
             "predicted_origin_requests": simulated.origin_requests,
             "manager_start_s": real.manager_start_s,
+            "removal_s": 0.0 if simulated.config.manager is None else simulated.config.manager.delete_s,
             "late_p99_ms": None if late is None else 1000 * late.p99_s,
             "failed": len(real.failed),
             "nginx": real.version,
@@ -138,12 +142,40 @@ def check_nginx(
     """
     from ...traces.record.nginx import record
 
+    delete_s = removal_s(trace, config.folder)
     real = record(trace, config, rate_per_s=rate_per_s, connections=connections, progress=progress)
-    return NginxCheck(real, predicted(trace, config, rate_per_s, real.manager_start_s, real.block_bytes))
+    return NginxCheck(real, predicted(trace, config, rate_per_s, real.manager_start_s, real.block_bytes, delete_s))
+
+
+def removal_s(trace: RequestTrace, folder: Path | None = None) -> float:
+    """Time the removal of files as large as half of the objects are at most; seconds each.
+
+    Parameters
+    ----------
+    trace : RequestTrace
+        With sizes.
+    folder : Path, optional
+        Where to make them; default: the system's for temporary files.
+    """
+    assert trace.object_sizes is not None
+    body = bytes(int(np.median(trace.object_sizes)))
+    with tempfile.TemporaryDirectory(prefix="evictlab-", dir=folder) as name:
+        files = [Path(name) / str(number) for number in range(TRIED_FILES)]
+        for file in files:
+            file.write_bytes(body)
+        began = time.perf_counter()
+        for file in files:
+            file.unlink()
+        return (time.perf_counter() - began) / TRIED_FILES
 
 
 def predicted(
-    trace: RequestTrace, config: RealConfig, rate_per_s: float, manager_start_s: float, block_bytes: int
+    trace: RequestTrace,
+    config: RealConfig,
+    rate_per_s: float,
+    manager_start_s: float,
+    block_bytes: int,
+    delete_s: float = 0.0,
 ) -> ProxyResult:
     """Predict a recording.
 
@@ -155,6 +187,8 @@ def predicted(
         When the cache manager started, seconds after the first request; not positive.
     block_bytes : int
         In which NGINX counts.
+    delete_s : float
+        What the removal of a file takes.
     """
     interval_s = STOCK_INTERVAL_S if config.manager_interval_s is None else config.manager_interval_s
     manager = CacheManager(
@@ -162,7 +196,7 @@ def predicted(
         files=config.manager_files,
         threshold_s=config.manager_threshold_s,
         sleep_s=config.manager_sleep_s,
-        delete_s=DELETE_S,
+        delete_s=delete_s,
         # Until the first request there is nothing to do, so the manager wakes every interval.
         first_wake_s=manager_start_s + interval_s * math.ceil(-manager_start_s / interval_s),
     )

@@ -124,6 +124,36 @@ def test_next_use_agrees_with_a_file_of_libcachesims_authors(shared_data: Path, 
     assert (ours["f3"] == np.where(theirs["f3"] > 1000, -1, theirs["f3"])).all()
 
 
+@pytest.mark.parametrize("suffix", ["log", "log.gz"])
+def test_an_access_log_gives_the_requests_back(suffix: str, tmp_path: Path) -> None:
+    trace = integers(times=[1e9 + 0.25, 1e9 + 0.75, 1e9 + 1, 1e9 + 4, 1e9 + 4.5])
+    again = open_trace(write_trace(trace, tmp_path / f"site.{suffix}"), cache=False, requests="all")
+    assert again.provenance.reader == "access_log"
+    assert again.keys.to_pylist() == ["/7", f"/{2**64 - 1}", "/0"]
+    assert again.ids.tolist() == trace.ids.tolist()
+    assert again.sizes.tolist() == trace.sizes.tolist()
+    assert np.floor(again.times).tolist() == np.floor(trace.times).tolist()  # a log has whole seconds
+
+
+def test_an_access_log_line_by_line(tmp_path: Path) -> None:
+    trace = RequestTrace.from_columns(["/a b", 'x"y'], sizes=[5, 6], times=[0, 951_827_696], ops=[0, 1])
+    assert write_trace(trace, tmp_path / "site.log").read_text().splitlines() == [
+        '- - - [01/Jan/1970:00:00:00 +0000] "GET /a%20b HTTP/1.1" 200 5 "-" "-"',
+        '- - - [29/Feb/2000:12:34:56 +0000] "PUT /x%22y HTTP/1.1" 200 6 "-" "-"',
+    ]
+
+
+def test_an_access_log_says_what_it_cannot_hold(tmp_path: Path) -> None:
+    for columns, said in (
+        ({"times": None}, "no times"),
+        ({"sizes": None}, "no sizes"),
+        ({"times": [1e18] * 5}, "no times of"),
+    ):
+        with pytest.raises(TraceError, match=said):
+            write_trace(integers(**columns), tmp_path / "site.log")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_more_than_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evictlab.traces.write.BATCH_REQUESTS", 7)
     keys = np.random.default_rng(0).integers(0, 9, 50)
