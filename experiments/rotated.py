@@ -26,12 +26,16 @@ def join_rotated(places: Sequence[str], *, logs_only: bool = False) -> dict[str,
     -------
     dict of str to list of str
         Name of the log, or of the only file, to its files, in the order of `places`. Files that differ only in what
-        rotation adds to their names belong together if the first of them is an access log.
+        rotation adds to their names belong together if those whose contents tell are access logs.
     """
     groups: dict[str, list[str]] = {}
     for place in places:
         groups.setdefault(_ROTATION.sub("", place), []).append(place)
-    rotated = {name for name, files in groups.items() if len(files) > 1 and (logs_only or _is_access_log(files[0]))}
+    rotated = {
+        name
+        for name, files in groups.items()
+        if len(files) > 1 and (logs_only or {_format_of(file) for file in files} - {""} == {"access_log"})
+    }
     logs: dict[str, list[str]] = {}
     for place in places:
         name = _ROTATION.sub("", place)
@@ -42,7 +46,8 @@ def join_rotated(places: Sequence[str], *, logs_only: bool = False) -> dict[str,
     return logs
 
 
-def _is_access_log(place: str) -> bool:
+def _format_of(place: str) -> str:
+    """The format of a file, or ``""`` where nothing tells: an empty one, say."""
     from ..traces.errors import FormatError
     from ..traces.readers import FORMATS
     from ..traces.readers.base.sniff import detect
@@ -50,8 +55,8 @@ def _is_access_log(place: str) -> bool:
 
     prefix, colon, _ = place.partition(":")
     if colon and not Path(place).exists() and prefix.replace("-", "_") in FORMATS:
-        return prefix.replace("-", "_") == "access_log"
+        return prefix.replace("-", "_")
     try:
-        return detect(Source(place)).name == "access_log"
+        return detect(Source(place)).name
     except FormatError:  # whoever opens it will say so
-        return False
+        return ""

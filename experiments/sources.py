@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..traces.request import RequestTrace
     from ..traces.selection import Selection
 
-__all__ = ["open_source", "open_sources"]
+__all__ = ["open_one", "open_source", "open_sources"]
 
 
 def open_sources(
@@ -52,6 +52,7 @@ def open_sources(
         A file cannot be read.
     """
     from ..traces.files import expand
+    from ..traces.open import says_access_log
     from .rotated import join_rotated
 
     if concat:
@@ -59,7 +60,7 @@ def open_sources(
             raise UsageError(f"only files can be joined into one stream (--concat), not {generated[0]!r}")
         return [_open_files(list(sources), selection, cache=cache, **reader_options)]
     places = [place for source in sources for place in ([source] if _is_generated(source) else expand(source))]
-    logs = join_rotated(list(dict.fromkeys(places)), logs_only="conf" in reader_options)
+    logs = join_rotated(list(dict.fromkeys(places)), logs_only=says_access_log(reader_options))
     files = [Path(name).name for name in logs]
     return [
         _open_files(parts, selection, cache=cache, name=name if files.count(file) > 1 else file, **reader_options)
@@ -67,6 +68,26 @@ def open_sources(
         else open_source(name, selection, cache=cache, name=name if files.count(file) > 1 else "", **reader_options)
         for (name, parts), file in zip(logs.items(), files, strict=True)
     ]
+
+
+def open_one(
+    sources: Sequence[str], selection: Selection | None = None, *, cache: bool = True, **reader_options: Any
+) -> RequestTrace:
+    """Open what is to be one trace: as `open_source`, or the files of a rotated access log.
+
+    Raises
+    ------
+    UsageError
+        Several traces are named.
+    """
+    if len(sources) == 1:
+        return open_source(sources[0], selection, cache=cache, **reader_options)
+    opened = open_sources(sources, selection, cache=cache, **reader_options)
+    if len(opened) > 1:
+        raise UsageError(
+            f"{len(opened)} traces are named; name one. A pattern in quotes, as in 'logs/*.csv', is one stream of its files"
+        )
+    return opened[0]
 
 
 def open_source(
@@ -95,7 +116,7 @@ def open_source(
     if not _is_generated(source):
         return _open_files(source, selection, cache=cache, name=name, **reader_options)
     if reader_options:
-        raise UsageError(f"{source!r} is generated, not read: it takes no --reader options")
+        raise UsageError(f"{source!r} is generated, not read: it takes no --reader, --nginx-conf or --max-bad")
     from ..traces.generate import generate
 
     trace = generate(source)

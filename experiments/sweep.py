@@ -8,6 +8,7 @@ Example of a file::
     seeds = "0:5"              # or a list; deterministic policies run once
     predict = ["noisy:p=0.1"]  # optional: for policies that read predictions
     warmup = "20%"             # optional, as are ttl, window, ignore_sizes
+    reader = {conf = "nginx.conf", max_bad = "5%"}  # optional: options of the files' format
     output = "sweep.parquet"
 """
 
@@ -51,6 +52,7 @@ class Grid(BaseModel):
     warmup: str = "0%"
     window: str | None = None
     ignore_sizes: bool = False
+    reader: dict[str, str] = {}
     output: Path = Path("sweep.parquet")
 
     @field_validator("seeds", mode="before")
@@ -103,7 +105,7 @@ def parse_seeds(text: str) -> list[int]:
 def plan_sweep(grid: Grid, base: Path) -> tuple[list[RequestTrace], list[Run]]:
     """Open the traces and list the replays; paths are relative to `base`."""
     sources = itertools.chain.from_iterable(_expanded(source, base) for source in grid.traces)
-    traces = open_sources(list(sources))
+    traces = open_sources(list(sources), **_reader_options(grid, base))
     runs = plan_runs(
         traces,
         grid.policies,
@@ -177,6 +179,14 @@ def run_sweep(
         result.to_parquet(output)
         journal.remove()
     return result
+
+
+def _reader_options(grid: Grid, base: Path) -> dict[str, Any]:
+    """As the file says them, with the path of nginx.conf relative to the sweep file, as all of its paths are."""
+    options: dict[str, Any] = dict(grid.reader)
+    if "conf" in options:
+        options["conf"] = str(base / options["conf"])
+    return options
 
 
 def _expanded(source: str, base: Path) -> list[str]:

@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from .assemble import assemble
 from .batch import Account, Batch
 from .columns import StoreError
-from .errors import CapabilityError
+from .errors import CapabilityError, FormatError, UsageError
 from .files import Sources, places
 from .normalise import normalise
 from .provenance import Provenance
@@ -24,8 +25,12 @@ from .readers import FORMATS, READER_VERSION, Reader, open_reader
 from .request import RequestTrace
 from .selection import Selection
 from .store import entry, keep, load
+from .weblog.log_format import BUILTIN
 
-__all__ = ["Scan", "open_trace", "scan"]
+__all__ = ["Scan", "open_trace", "says_access_log", "scan"]
+
+EMPTY = "is empty"
+"""The problem of a file without content, as `evictlab.traces.readers.base.source.Source` says it."""
 
 
 def open_trace(
@@ -91,6 +96,12 @@ def scan(source: Sources, name: str = "", selection: Selection | None = None, **
     return Scan(source, selection or Selection(), name, reader_options)
 
 
+def says_access_log(reader_options: Mapping[str, Any]) -> bool:
+    """Whether options of a reader are such that the files can only be access logs, whatever their contents look like."""
+    log_format = str(reader_options.get("format", ""))
+    return "conf" in reader_options or "$" in log_format or log_format in (*BUILTIN, "json")
+
+
 class Scan:
     """The requests of some files, normalised and selected, as batches.
 
@@ -101,13 +112,18 @@ class Scan:
     label : str
         The name of the first file.
     readers : list of Reader
-        One per file.
+        One per file that is not empty.
     account : Account
         Of the walk under way; complete when `batches` is exhausted.
     """
 
     def __init__(self, source: Sources, selection: Selection, name: str, reader_options: dict[str, Any]) -> None:
         self._places = places(source)
+        for place in self._places:
+            if place.path.exists() and not place.path.is_file():
+                raise UsageError(
+                    f"{place.path} is no file: a trace is read more than once, so write it to a file first"
+                )
         self._options = reader_options
         self._selection = selection
         self.label = self._places[0].path.name
@@ -115,15 +131,27 @@ class Scan:
         self.name = name or self.label + (f" + {more} more" if more else "")
         self.account = Account()
         self._readers: list[Reader] = []
+        self._empty: list[str] = []
 
     @property
     def readers(self) -> list[Reader]:
         """The readers, opened when first asked for."""
         if not self._readers:
-            # Lines of a log_format of one's own look like nothing that can be recognised.
-            log = "conf" in self._options or "$" in str(self._options.get("format", ""))
+            log = says_access_log(self._options)
             named = [replace(place, format=place.format or "access_log" * log) for place in self._places]
-            self._readers = [open_reader(str(place), **self._options) for place in named]
+            empty: list[FormatError] = []
+            for place in named:
+                try:
+                    self._readers.append(open_reader(str(place), **self._options))
+                except FormatError as error:
+                    if error.problem != EMPTY:
+                        raise
+                    empty.append(error)
+            # A log that was rotated just now, or on a day without requests; other traces have no such parts.
+            if empty and {reader.name for reader in self._readers} != {"access_log"}:
+                self._readers = []
+                raise empty[0]
+            self._empty = [Path(error.path).name for error in empty]
         return self._readers
 
     def batches(self) -> Iterator[Batch]:
@@ -168,7 +196,10 @@ class Scan:
     def _told(self) -> dict[str, Any]:
         """What the readers were told, without what must not be passed on."""
         secret = frozenset[str]().union(*(reader.SECRETS for reader in self.readers))
-        return {name: "(given)" if name in secret else value for name, value in self._options.items()}
+        told = {name: "(given)" if name in secret else value for name, value in self._options.items()}
+        if "conf" in self._options:  # rows of a journal are those of the same rules only
+            told["conf_digests"] = dict(_digests(self._options["conf"]))
+        return told
 
     def _read(self) -> Iterator[Batch]:
         for _, some in groupby(self.readers, type):
@@ -180,6 +211,7 @@ class Scan:
             finally:  # also when the walk ends early
                 for reader in readers:
                     _add(self.account, reader.account)
+        self.account.notes.extend(f"{name} is empty" for name in self._empty)
 
     def _known_selection(self) -> Selection:
         """The selection, where what a key counts is known from the format or was said: it is never guessed."""
@@ -199,7 +231,7 @@ def _digests(conf: str) -> list[tuple[str, str]]:
     """Each file of an NGINX configuration, with the digest of its content."""
     from hashlib import sha256
 
-    from .weblog.nginx.conf import conf_files
+    from .weblog.nginx.parse import conf_files
 
     return [(str(path.absolute()), sha256(path.read_bytes()).hexdigest()) for path in conf_files(conf)]
 

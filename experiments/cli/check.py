@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -92,7 +92,7 @@ def nginx(
 
 
 def _opened(
-    named: list[str] | None, options: dict[str, str], data: Path | None, quiet: bool
+    named: list[str] | None, options: dict[str, Any], data: Path | None, quiet: bool
 ) -> list[tuple[str, RequestTrace]]:
     from ..checks import nginx as study
     from ..sources import open_source

@@ -30,7 +30,7 @@ BAR = 30
 
 
 def curve(
-    trace: of.Source,
+    traces: of.Parts,
     policy: Annotated[
         list[str], typer.Option("--policy", "-p", metavar="NAME,...", help="lru is exact; others run in miniature.")
     ] = ["lru"],  # noqa: B006 - never changed
@@ -81,14 +81,14 @@ def curve(
     postpone_scipy()
     from ...sim.curves import curve as curve_of
     from ...sim.plan import capacity_of
-    from ..sources import open_source
+    from ..sources import open_one
     from .notes import facts, say_notes
 
     of.check_files(output, plot)
     if metric is of.Metric.cost:
         raise UsageError("a curve counts requests or bytes; for costs, replay the sizes: evictlab replay --metric cost")
     selection = of.selection_of(limit, start, stop, split, None, 0)
-    opened = open_source(trace, selection, cache=not no_cache, **of.reader_options(reader, nginx_conf, max_bad))
+    opened = open_one(traces, selection, cache=not no_cache, **of.reader_options(reader, nginx_conf, max_bad))
     say_notes([opened], quiet=quiet)
     asked = of.listed(size or [])
     sizes = asked or _even_sizes(points)

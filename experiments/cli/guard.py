@@ -57,6 +57,11 @@ class Command(TyperCommand):
             _give_up_stdout()
             raise typer.Exit(FAILURE) from None
         except Exception as error:
+            if isinstance(
+                error.__context__, KeyboardInterrupt
+            ):  # numba, interrupted while it compiles, says something else
+                say("interrupted")
+                raise typer.Exit(INTERRUPTED) from None
             code = _explain(error)
             _give_up_stdout()
             raise typer.Exit(code) from None

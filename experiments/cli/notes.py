@@ -49,12 +49,17 @@ def _each(reasons: Counter[str]) -> str:
     return "; ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
 
 
+def _is_example(note: str) -> bool:
+    """Whether a note shows one record that was dropped; what is true of the whole trace goes first."""
+    return note.startswith(("line ", "byte "))
+
+
 def say_notes(traces: Iterable[RequestTrace], *, quiet: bool = False) -> None:
     """Write what is to be known about the traces to stderr."""
     for trace in () if quiet else traces:
-        notes = trace.provenance.account.notes
+        notes = sorted(trace.provenance.account.notes, key=_is_example)
         lines = [*lost_records(trace.provenance), *notes[:SHOWN]]
-        if len(notes) > SHOWN:
-            lines.append(f"and {len(notes) - SHOWN} more notes, see: evictlab trace info")
+        if (more := len(notes) - SHOWN) > 0:
+            lines.append(f"and {more} more note{'s' * (more > 1)}, see: evictlab trace info")
         for line in lines:
             say(f"{trace.name}: {line}")

@@ -25,6 +25,7 @@ __all__ = [
     "Metric",
     "NginxConf",
     "NoCache",
+    "Parts",
     "Quiet",
     "Reader",
     "Sample",
@@ -72,6 +73,9 @@ PART, RUN, OUTPUT = "Which part of a trace", "How it is replayed", "What comes o
 """Headings in the help."""
 
 Sources = Annotated[list[str], typer.Argument(metavar="TRACE", help=f"{TRACE_HELP} Several are separate traces.")]
+Parts = Annotated[
+    list[str], typer.Argument(metavar="TRACE", help=f"{TRACE_HELP} Several are the files of one access log.")
+]
 Source = Annotated[str, typer.Argument(metavar="TRACE", help=TRACE_HELP)]
 Reader = Annotated[
     list[str] | None,

@@ -27,7 +27,7 @@ TIME = "What takes time"
 
 def proxy(
     context: typer.Context,
-    trace: of.Source,
+    traces: of.Parts,
     policy: Annotated[
         list[str], typer.Option("--policy", "-p", metavar="NAME,...", help="Whom to evict; see: evictlab policies.")
     ] = ["lru"],  # noqa: B006 - never changed
@@ -97,7 +97,7 @@ def proxy(
     ] = "4KiB",
     keys_zone: Annotated[
         str | None,
-        typer.Option(metavar="10MiB", help="Room for keys, 8,000 per MiB; default: enough.", rich_help_panel=CACHE),
+        typer.Option(metavar="10MiB", help="Room for keys, 8,100 per MiB; default: enough.", rich_help_panel=CACHE),
     ] = None,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Event loops that serve requests.", rich_help_panel=TIME)
@@ -207,9 +207,9 @@ def proxy(
     if nginx_conf is not None:
         config = as_configured(config, nginx_conf, options, context)
         sizes = sizes if is_given(context, "size") else [config.size]
-    opened = open_sources([trace], selection, concat=concat, cache=not no_cache, **options)
+    opened = open_sources(traces, selection, concat=concat, cache=not no_cache, **options)
     if len(opened) > 1:
-        raise UsageError(f"{trace!r} names {len(opened)} files; join them into one stream (--concat), or name one")
+        raise UsageError(f"{len(opened)} traces are named; join their files into one stream (--concat), or name one")
     say_notes(opened, quiet=quiet)
     if not quiet:
         _say_what_is_missing(opened[0], origin_rtt, ttl or config.ttl)

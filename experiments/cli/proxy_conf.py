@@ -26,9 +26,9 @@ def as_configured(config: ProxyConfig, conf: Path, reader: Mapping[str, str], co
         As the command line says.
     conf : Path
     reader : mapping
-        Options of the log's reader; ``zone`` says which cache is meant, ``log`` which log's.
+        Options of the log's reader; ``zone`` or ``location`` says which cache is meant, ``log`` which log's.
     context : typer.Context
-        Knows which options were given.
+        Knows which options were given, and the files.
 
     Raises
     ------
@@ -39,7 +39,9 @@ def as_configured(config: ProxyConfig, conf: Path, reader: Mapping[str, str], co
     """
     from ...traces.weblog.nginx.conf import read_nginx_conf
 
-    cache = read_nginx_conf(conf, log_name=reader.get("log", ""), zone=reader.get("zone", "")).cache
+    named = {"log_name": reader.get("log", ""), "zone": reader.get("zone", ""), "location": reader.get("location", "")}
+    named["file_name"] = Path(context.params["traces"][0]).name
+    cache = read_nginx_conf(conf, **named).cache
     if cache is None:
         raise UsageError(
             f"{conf} sets up no proxy_cache; leave out --nginx-conf and say how the cache is, as in --size 1GiB"

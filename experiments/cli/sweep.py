@@ -62,7 +62,7 @@ def sweep(
 
     output = "sweep.parquet"
 
-    and, if need be, warmup, window and ttl as in replay, and ignore_sizes = true.
+    and, if need be, warmup, window and ttl as in replay, ignore_sizes = true, and reader = {conf = "nginx.conf"}.
     """
     from rich.console import Console
 

@@ -1,8 +1,8 @@
 """The same requests through a real NGINX and through the simulated proxy.
 
-The prediction knows the trace, the rate at which requests are sent, NGINX's configuration, when its cache manager started,
-and what the removal of a file takes on this disk: nothing of what NGINX then did. The origin of the check answers at once, so
-the simulated one does, too.
+The prediction knows the trace, the rate at which requests are sent, NGINX's configuration, the clock when the run began (for
+lifetimes end with full seconds), when the cache manager started, and what the removal of a file takes on this disk: nothing of
+what NGINX then did.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..proxy.config import CacheManager, ProxyConfig
+from ..proxy.config import CacheManager, ProxyConfig, keys_zone_nodes
 from ..proxy.runs import simulate_proxy
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...traces.request import RequestTrace
     from ..proxy.result import ProxyResult
 
-__all__ = ["NginxCheck", "check_nginx", "predicted"]
+__all__ = ["Ground", "NginxCheck", "check_nginx", "predicted", "removal_s"]
 
 STOCK_INTERVAL_S = 10.0
 """A manager with nothing to do looks again after this time; fixed in NGINX."""
@@ -35,6 +35,31 @@ STOCK_INTERVAL_S = 10.0
 
 TRIED_FILES = 200
 """Files whose removal is timed, for the prediction; a sweep of thousands takes the manager a while."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of a run before NGINX answers anything.
+
+    Attributes
+    ----------
+    manager_start_s : float
+        When the cache manager started, seconds after the first request; not positive.
+    start_unix_s : float
+        The clock at the first request.
+    block_bytes : int
+        In which NGINX counts.
+    delete_s : float
+        What the removal of a file takes.
+    delay_s : float
+        How long the origin waits.
+    """
+
+    manager_start_s: float
+    start_unix_s: float = 0.0
+    block_bytes: int = 4096
+    delete_s: float = 0.0
+    delay_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +143,7 @@ def check_nginx(
     *,
     rate_per_s: float,
     connections: int = 8,
+    delay_s: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> NginxCheck:
     """Send a trace through a real NGINX at a constant rate, and predict what it does.
@@ -127,9 +153,12 @@ def check_nginx(
     trace : RequestTrace
         With sizes.
     config : RealConfig
-        Its ``max_size`` is the capacity; nothing expires within a check.
+        Its ``max_size`` is the capacity.
     rate_per_s : float
     connections : int
+        At least rate x delay, or requests are sent late.
+    delay_s : float
+        How long the origin waits before it answers.
     progress : callable, optional
         Told the number of requests done since the last call.
 
@@ -143,8 +172,9 @@ def check_nginx(
     from ...traces.record.nginx import record
 
     delete_s = removal_s(trace, config.folder)
-    real = record(trace, config, rate_per_s=rate_per_s, connections=connections, progress=progress)
-    return NginxCheck(real, predicted(trace, config, rate_per_s, real.manager_start_s, real.block_bytes, delete_s))
+    real = record(trace, config, rate_per_s=rate_per_s, connections=connections, delay_s=delay_s, progress=progress)
+    ground = Ground(real.manager_start_s, real.start_unix_s, real.block_bytes, delete_s, delay_s)
+    return NginxCheck(real, predicted(trace, config, rate_per_s, ground))
 
 
 def removal_s(trace: RequestTrace, folder: Path | None = None) -> float:
@@ -169,26 +199,15 @@ def removal_s(trace: RequestTrace, folder: Path | None = None) -> float:
         return (time.perf_counter() - began) / TRIED_FILES
 
 
-def predicted(
-    trace: RequestTrace,
-    config: RealConfig,
-    rate_per_s: float,
-    manager_start_s: float,
-    block_bytes: int,
-    delete_s: float = 0.0,
-) -> ProxyResult:
+def predicted(trace: RequestTrace, config: RealConfig, rate_per_s: float, ground: Ground) -> ProxyResult:
     """Predict a recording.
 
     Parameters
     ----------
     trace, config, rate_per_s
         As for `check_nginx`.
-    manager_start_s : float
-        When the cache manager started, seconds after the first request; not positive.
-    block_bytes : int
-        In which NGINX counts.
-    delete_s : float
-        What the removal of a file takes.
+    ground : Ground
+        What else there is to know beforehand.
     """
     interval_s = STOCK_INTERVAL_S if config.manager_interval_s is None else config.manager_interval_s
     manager = CacheManager(
@@ -196,25 +215,31 @@ def predicted(
         files=config.manager_files,
         threshold_s=config.manager_threshold_s,
         sleep_s=config.manager_sleep_s,
-        delete_s=delete_s,
+        delete_s=ground.delete_s,
         # Until the first request there is nothing to do, so the manager wakes every interval.
-        first_wake_s=manager_start_s + interval_s * math.ceil(-manager_start_s / interval_s),
+        first_wake_s=ground.manager_start_s + interval_s * math.ceil(-ground.manager_start_s / interval_s),
+        asks_policy=False,
     )
+    times_s = ground.start_unix_s % 1 + np.arange(len(trace)) / rate_per_s
     return simulate_proxy(
-        trace,
+        replace(trace, times=times_s),
         "lru",
         ProxyConfig(
             size=f"{config.max_size_bytes}B",
             manager=manager,
             inactive_s=config.inactive_s,
-            block_bytes=block_bytes,
+            keys_zone_nodes=keys_zone_nodes(f"{config.keys_zone_bytes}B"),
+            block_bytes=ground.block_bytes,
             header_bytes=_header_bytes(trace),
             min_uses=config.min_uses,
+            ttl=float(config.ttl_s),
+            whole_seconds=True,
             lock=config.lock,
+            lock_age_s=config.lock_age_s,
+            lock_timeout_s=config.lock_timeout_s,
             use_stale_updating=config.use_stale_updating,
             background_update=config.background_update,
-            origin=0.0,
-            rate_per_s=rate_per_s,
+            origin=ground.delay_s,
         ),
     )
 

@@ -47,12 +47,12 @@ class Decision:
             if self._deadline is not None and takes > self._deadline:
                 yield env.timeout(self._deadline)
                 self.late += 1
-                return self._zone.tail()
+                return self._zone.tail(env.now)
             if takes:
                 yield env.timeout(takes)
         victim = self._follower.victim()
         if victim is None:
             self.without += 1
-            return self._zone.tail()
+            return self._zone.tail(env.now)
         self.ok += 1
         return victim

@@ -6,8 +6,8 @@ One waking of ``ngx_http_file_cache_manager`` (nginx 1.22.1):
    ``manager_threshold`` end this, it sleeps for ``manager_sleep``.
 2. Otherwise the next sleep will last until the tail becomes inactive, in whole seconds, at most 10 s.
 3. While the size is not below ``max_size``, or the keys are not below the watermark, an object is forced out: here the policy
-   is asked whom. After ``manager_files`` deletions or ``manager_threshold`` it sleeps for ``manager_sleep``; if 20 entries at
-   the tail are in use, for a second.
+   is asked whom. After ``manager_files`` deletions or ``manager_threshold`` it sleeps for ``manager_sleep``; entries
+   in use at the tail are moved to the head, and if all of 20 are, it sleeps for a second.
 
 So a cache grows, for up to 10 s, by whatever is fetched meanwhile.
 """
@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from .delay import TICKS, ticks_of
+from .zone import TRIES
 
 if TYPE_CHECKING:
     import simpy
@@ -58,7 +59,7 @@ class Manager:
         self._env, self._zone, self._most, self._decision = env, zone, most, decision
         self._interval, self._sleep = ticks_of(config.interval_s), ticks_of(config.sleep_s)
         self._threshold, self._delete = ticks_of(config.threshold_s), ticks_of(config.delete_s)
-        self._most_files = config.files
+        self._most_files, self._asks = config.files, config.asks_policy
         self._files = self._began = 0
         self.wakes = self.forced = self.expired = 0
 
@@ -102,11 +103,12 @@ class Manager:
     def _force_out(self, calm: int) -> Generator[Any, Any, int]:
         zone, env = self._zone, self._env
         while zone.meter.bytes >= self._most or len(zone) >= zone.watermark:
-            victim = zone.tail()
-            if victim is None or zone[victim].resident or zone.meter.bytes >= self._most:
-                victim = yield from self._decision.victim(env)  # else: keys are too many, and this one has no object
+            # Where only keys are too many, one without an object leaves unasked: no policy has heard of it.
+            victim = zone.tail(env.now) if zone.meter.bytes < self._most or not self._asks else None
+            if self._asks and (victim is None or zone[victim].resident):
+                victim = yield from self._decision.victim(env)
             if victim is None:
-                return min(self._interval, TICKS) if zone else self._interval
+                return min(self._interval, TICKS) if len(zone) >= TRIES else self._interval
             self.forced += 1
             yield from self._remove(victim)
             if self._had_enough():

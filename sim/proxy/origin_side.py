@@ -22,7 +22,7 @@ class Fetch:
     request, obj, size : int
         Index of the request, its object, and the bytes of the body.
     node : Node or None
-        None where the zone had no room for one.
+        None where it has just left the zone.
     outcome : int
         What the client is answered, see `evictlab.sim.proxy.outcome`.
     stored : bool
@@ -30,7 +30,7 @@ class Fetch:
     answers : bool
         Whether a client waits for it; else it goes on in the background.
     done : Event or None
-        Happens when it is complete; made by the first who waits for it.
+        Happens when nobody needs to wait for it any longer; made by the first who does.
     """
 
     __slots__ = ("answers", "done", "node", "obj", "outcome", "request", "size", "stored")
@@ -101,5 +101,3 @@ class OriginSide:
         if fetch.node is not None:
             fetch.node.in_use -= 1
         self._complete(fetch, now)
-        if fetch.done is not None:
-            fetch.done.succeed()

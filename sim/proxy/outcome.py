@@ -30,7 +30,7 @@ COALESCED = 0x10
 """Added to `HIT` where the request waited for another one to fetch the object (``proxy_cache_lock``)."""
 
 UNCACHED = 0x20
-"""Added where the response was not kept: refused, larger than the cache, asked for too seldom, waited too long."""
+"""Added where the response was not kept: refused, larger than the cache, asked for too seldom, waited too long, or an error."""
 
 _STATUS = 0x0F
 

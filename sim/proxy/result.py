@@ -53,6 +53,8 @@ class ProxyResult:
         Keys that the manager forced out, and those that it removed because nobody asked for them.
     forced_on_path : int
         Keys that left on the way of a request because the keys zone was full.
+    refused : int
+        Requests that NGINX answers with an error, 500, and without the origin: the zone was full of keys in use.
     decisions_ok, decisions_late, decisions_without : int
         Forced out as the policy said, by NGINX's queue because that came too late, and because it had no answer.
     wakes : int
@@ -84,6 +86,7 @@ class ProxyResult:
     forced: int
     inactive: int
     forced_on_path: int
+    refused: int
     decisions_ok: int
     decisions_late: int
     decisions_without: int
@@ -160,7 +163,7 @@ class ProxyResult:
                 row[f"latency_{which}_{name}_ms"] = value
         for name in ("origin_requests", "origin_bytes", "origin_peak", "evictions", "forced", "inactive"):
             row[name] = getattr(self, name)
-        for name in ("forced_on_path", "decisions_ok", "decisions_late", "decisions_without", "wakes"):
+        for name in ("forced_on_path", "refused", "decisions_ok", "decisions_late", "decisions_without", "wakes"):
             row[name] = getattr(self, name)
         for name in ("peak", "mean", "final"):
             row[f"disk_{name}_bytes"] = getattr(self, f"disk_{name}") if in_bytes else None

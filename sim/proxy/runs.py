@@ -124,6 +124,7 @@ def simulate_proxy(
         forced=0 if manager is None else manager.forced,
         inactive=0 if manager is None else manager.expired,
         forced_on_path=zone.forced_on_path,
+        refused=proxy.refused,
         decisions_ok=0 if decision is None else decision.ok,
         decisions_late=0 if decision is None else decision.late,
         decisions_without=0 if decision is None else decision.without,

@@ -51,6 +51,8 @@ class Proxy:
     all_answered : Event
         Happens when every request was answered and no fetch is under way.
     origin : OriginSide
+    refused : int
+        Requests that were answered with an error, because all keys for which there is room were in use.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Proxy:
         self._most_open = math.inf
         if config.worker_connections is not None:
             self._most_open = config.workers * config.worker_connections
-        self._open = self._accepted = self._room_since = 0
+        self._open = self._accepted = self._room_since = self.refused = 0
         self._closed: simpy.Event | None = None
         self._unfinished = len(requests)
         self.all_answered = env.event()
@@ -143,12 +145,13 @@ class Proxy:
         """Serve what is no plain hit; `give_up` is when a request that has waited already stops waiting."""
         config, requests = self._config, self._requests
         waited = give_up is not None
-        node = self._zone.access(obj, i, now) if not waited else self._zone[obj]
+        node = self._zone.touch(obj, now) if waited else self._zone.access(obj, i, now)
         size = requests.size(i)
         if not waited and (node is None or not node.resident):
             self._follower.miss(obj, i, requests.charged(i))
-        if node is None:  # NGINX answers with an error here
-            self.origin.send(Fetch(i, obj, size, None, MISS, stored=False), False, now)
+        if node is None:
+            self.refused += 1
+            self._answer(i, MISS | UNCACHED, now)
         elif node.resident:
             fresh = node.stale_from > requests.second(i, now)
             self._tell_of_hit(i, obj, node, now)
@@ -193,12 +196,18 @@ class Proxy:
         self.origin.send(fetch, revalidates, now)
 
     def _waiting(self, i: int, obj: int, node: Node, give_up: int) -> Steps:
-        """Wait until another request has fetched the object, or for too long."""
+        """Wait until another request has fetched the object, or for too long.
+
+        NGINX's timer is cut short once by the end of patience, in ``ngx_http_file_cache_lock``, and from then on by the age
+        of the lock, in ``ngx_http_file_cache_lock_wait``: so patience of 0.7 s ends at 1 s, when it looks for the second time.
+        """
         env = self._env
         node.in_use += 1
+        until = give_up
         while (fetch := node.updating) is not None and node.locked_until > env.now and env.now < give_up:
             if self._poll:
-                yield env.timeout(min(self._poll, give_up - env.now))
+                yield env.timeout(min(self._poll, until - env.now))
+                until = node.locked_until
             else:
                 fetch.done = fetch.done or env.event()
                 yield fetch.done | env.timeout(min(give_up, node.locked_until) - env.now)
@@ -208,10 +217,13 @@ class Proxy:
     def _complete(self, fetch: Fetch, now: int) -> None:
         """A response has come: keep it and answer."""
         node, outcome = fetch.node, fetch.outcome
-        if node is None or not fetch.stored or not self._keep(fetch, node, now):
+        kept = node is not None and fetch.stored and self._keep(fetch, node, now)
+        if not kept:
             outcome |= UNCACHED
-        if node is not None and node.updating is fetch:
-            node.updating = None
+        if node is not None and (holder := node.updating) is not None and (kept or holder is fetch):
+            node.updating = None  # what is kept ends the lock, though another one may have taken it over meanwhile
+            if holder.done is not None:
+                holder.done.succeed()
         if fetch.answers:
             self._answer(fetch.request, outcome, now)
         else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .delay import TICKS
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TRIES", "Node", "Zone"]
 
 TRIES = 20
-"""So many entries in use are passed over at the tail before NGINX gives up."""
+"""So many entries in use are moved from the tail to the head before NGINX gives up."""
 
 
 class Node:
@@ -100,7 +99,7 @@ class Zone(OrderedDict[int, Node]):
         if node is None:
             if self.limit is not None and len(self) >= self.limit:
                 self.watermark = len(self) - len(self) // 8
-                victim = self.tail()
+                victim = self.tail(now)
                 if victim is None:
                     return None
                 self.forced_on_path += 1
@@ -112,11 +111,20 @@ class Zone(OrderedDict[int, Node]):
         node.uses += 1
         return node
 
-    def tail(self) -> int | None:
-        """Return the object at the tail that is not in use; None where `TRIES` are."""
-        for obj, node in islice(self.items(), TRIES):
-            if not node.in_use:
+    def touch(self, obj: int, now: int) -> Node:
+        """Move a node to the head, as a request does, without counting one."""
+        node = self[obj]
+        node.accessed = now
+        self.move_to_end(obj)
+        return node
+
+    def tail(self, now: int) -> int | None:
+        """Return the object at the tail, after those in use there were moved to the head; None where `TRIES` or all are."""
+        for _ in range(min(TRIES, len(self))):
+            obj = next(iter(self))
+            if not self[obj].in_use:
                 return obj
+            self.touch(obj, now)
         return None
 
     def fill(self, node: Node, charged: int, body: int, now: int) -> None:
@@ -143,6 +151,4 @@ class Zone(OrderedDict[int, Node]):
 
     def keep_tail(self, now: int) -> None:
         """Put the tail in front, as if it had been asked for just now: it is inactive, but in use."""
-        obj = next(iter(self))
-        self[obj].accessed = now
-        self.move_to_end(obj)
+        self.touch(next(iter(self)), now)

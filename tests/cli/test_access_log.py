@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evictlab.experiments.rotated import join_rotated
+from evictlab.sim import Result
 
 CONF = """
 events {}
@@ -123,3 +124,101 @@ def test_what_belongs_together(tmp_path):
         "zipf:requests=5,objects=2,alpha=0.9": 1,
         "zipf:requests=5,objects=2,alpha=0.8": 1,
     }
+
+
+def test_empty_files_of_a_rotated_log_are_said(cli, site):
+    (site / "access.log").rename(site / "access.log.0")
+    (site / "access.log").touch()  # rotated just now
+    (site / "access.log.3.gz").write_bytes(gzip.compress(b""))
+    words = ("--nginx-conf", site / "nginx.conf", "--policy", "lru", "--size", "10kB")
+    result = cli("replay", site / "access.log*", *words)
+    assert "access.log  300 requests, 30 objects" in result.stdout
+    assert "access.log.3.gz is empty" in result.stderr
+    assert "300 requests" in cli("replay", *sorted(site.glob("access.log*")), *words).stdout
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_rotated_logs_that_only_their_contents_or_their_format_tell(cli, tmp_path, known):
+    line = '- - - [17/May/2015:10:05:{:02d} +0000] "GET /{} HTTP/1.1" 200 1000 "-" "-"\n'
+    if not known:
+        line = "2015-05-17T10:05:{:02d}Z /{}\n"
+    (tmp_path / "a.log").touch()
+    for number in (1, 2, 3):
+        (tmp_path / f"a.log.{number}").write_text("".join(line.format(9 * number + i, i) for i in range(9)))
+    words = () if known else ("--reader", "format=$time_iso8601 $request_uri")
+    result = cli("replay", *sorted(tmp_path.glob("a.log*")), *words, "--policy", "lru", "--size", "50%")
+    assert "a.log  27 requests, 9 objects" in result.stdout
+
+
+def test_a_sweep_of_logs_takes_options_of_their_reader(cli, site, monkeypatch):
+    (site / "grid.toml").write_text(
+        'traces = ["access.log*"]\npolicies = ["lru"]\nsizes = ["10kB"]\nttl = "trace"\n'
+        'reader = {conf = "nginx.conf", max_bad = "5%"}\n'
+    )
+    monkeypatch.chdir("/")  # paths are relative to the sweep file
+    (row,) = json.loads(cli("sweep", site / "grid.toml", "--json").stdout)["rows"]
+    assert (row["trace"], row["requests"]) == ("access.log", 300)
+    direct = cli(
+        "replay",
+        site / "access.log*",
+        "--nginx-conf",
+        site / "nginx.conf",
+        "-p",
+        "lru",
+        "-s",
+        "10kB",
+        "--ttl",
+        "trace",
+        "--json",
+    )
+    assert json.loads(direct.stdout)["rows"][0]["misses"] == row["misses"]
+    (site / "grid.toml").write_text(
+        'traces = ["access.log"]\npolicies = ["lru"]\nsizes = ["1%"]\nreader = {conf = "nginx.conf", colour = "red"}\n'
+    )
+    assert "unknown option 'colour'" in cli("sweep", site / "grid.toml", code=2).stderr
+
+
+def test_rows_of_an_older_conf_are_not_taken_up_again(cli, site):
+    words = (
+        "replay",
+        site / "access.log",
+        "--nginx-conf",
+        site / "nginx.conf",
+        "-p",
+        "lru",
+        "-s",
+        "1MB",
+        "--ttl",
+        "trace",
+    )
+
+    def misses():
+        cli(*words, "--output", site / "rows.parquet", "--resume")
+        return json.loads(cli(*words, "--json").stdout)["rows"][0]["misses"], len(Result.read(site / "rows.parquet"))
+
+    first, _ = misses()
+    (site / "nginx.conf").write_text(CONF.replace("200 10m", "200 1s"))
+    second, rows = misses()
+    assert second > first
+    assert Result.read(site / "rows.parquet").frame["misses"].tolist() == [second]
+    assert rows == 1
+
+
+def test_of_several_caches_the_log_that_is_read_says_which(cli, site):
+    other = "location /x { proxy_pass http://o; proxy_cache web; access_log logs/x.log timed; }"
+    (site / "nginx.conf").write_text(CONF.replace("    location / {", f"    {other}\n    location / {{"))
+    words = ("--nginx-conf", site / "nginx.conf")
+    assert "100 requests" in cli("replay", site / "access.log", *words).stdout
+    (run,) = json.loads(cli("proxy", site / "access.log", *words, "--json").stdout)["rows"]
+    assert json.loads(run["config"])["min_uses"] == 2
+    (site / "access.log").rename(site / "else.log")
+    said = cli("replay", site / "else.log", *words, code=2).stderr
+    assert "zone web in location /x" in said
+    assert "location=PATTERN" in said
+    for command in ("replay", "proxy"):
+        cli(command, site / "else.log", *words, "--reader", "location=/")
+
+
+def test_generated_traces_have_no_reader(cli, site):
+    said = cli("replay", "demo", "--nginx-conf", site / "nginx.conf", code=2).stderr
+    assert "is generated, not read: it takes no --reader, --nginx-conf or --max-bad" in said

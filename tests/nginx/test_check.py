@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evictlab.experiments.checks import nginx as study
-from evictlab.sim.check.nginx import check_nginx, predicted
+from evictlab.sim.check.nginx import Ground, check_nginx, predicted
 from evictlab.traces.errors import UnknownNameError, UsageError
 from evictlab.traces.generate import generate
 from evictlab.traces.record.nginx import RealConfig
@@ -37,7 +37,9 @@ def test_a_tight_cache_is_predicted():
     # 0.005 is what is aimed at and reached on a machine with nothing else to do; here tests may run beside it.
     assert abs(row["difference"]) < 0.02
     assert row["agreeing"] > 0.97
-    assert row["predicted_peak_bytes"] == pytest.approx(row["real_peak_bytes"], rel=0.3)
+    # The folder is looked at every 50 ms: the top of a short peak may be missed.
+    assert row["real_peak_bytes"] < 1.2 * row["predicted_peak_bytes"]
+    assert row["real_peak_bytes"] > row["max_size_bytes"]
     # What NGINX asked of the origin is what was no hit.
     assert row["real_origin_requests"] == len(made.real.source) - int(made.real.hits.sum())
 
@@ -61,11 +63,11 @@ def test_a_check_leaves_a_page_and_can_go_on(tmp_path):
 def test_the_manager_wakes_when_it_must():
     """It starts 1.5 s before the first request, so a stock one first looks 8.5 s after it."""
     trace = generate(MIX)  # 2400 requests at 200/s: 12 s
-    late = predicted(trace, RealConfig(5 << 20), 200.0, -1.5, 4096)
+    late = predicted(trace, RealConfig(5 << 20), 200.0, Ground(-1.5))
     grown = late.series_size[late.series_s < 8.5].max()
     assert 40 << 20 < grown <= late.disk_peak < 1.01 * grown
     assert late.series_size[late.series_s > 10].max() < grown / 2
-    soon = predicted(trace, RealConfig(5 << 20, manager_interval_s=0.05), 200.0, -1.5, 4096)
+    soon = predicted(trace, RealConfig(5 << 20, manager_interval_s=0.05), 200.0, Ground(-1.5))
     assert soon.disk_peak < 7 << 20
     assert soon.hit_ratio < late.hit_ratio
 

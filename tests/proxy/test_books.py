@@ -115,7 +115,7 @@ def test_whatever_happens_the_books_are_right(policy, watched):
         assert sum(counts[name] for name in ("miss", "hit", "expired", "stale", "updating", "revalidated")) == len(
             trace
         )
-        assert found.origin_requests == len(trace) - counts["hit"] - counts["updating"]
+        assert found.origin_requests == len(trace) - counts["hit"] - counts["updating"] - found.refused
         assert (found.latency >= 0).all()
         if "origin_concurrency" in mode:
             assert found.origin_peak <= 2
@@ -144,7 +144,7 @@ def test_without_a_manager_the_disk_is_never_too_full(policy, watched):
             follower = followers[-1]
             assert found.disk_peak <= found.capacity and found.overshoot <= 0
             assert follower._held == {obj for obj in range(14) if find(follower.state, obj)}
-            assert found.origin_requests == len(found.outcomes) - found.counts()["hit"]
+            assert found.origin_requests == len(found.outcomes) - found.counts()["hit"] - found.refused
 
 
 def test_only_the_manager_makes_the_disk_emptier(watched):
@@ -229,6 +229,7 @@ CONFIGS = st.builds(
 def test_any_configuration_answers_everybody_once(config, name, seed):
     found = simulate_proxy(a_trace(seed), name, config, seed=seed)
     counts = found.counts()
-    assert found.origin_requests == sum(counts[word] for word in ("miss", "expired", "revalidated", "stale"))
+    fetched = sum(counts[word] for word in ("miss", "expired", "revalidated", "stale"))
+    assert found.origin_requests == fetched - found.refused
     assert (found.latency >= 0).all() and 0 <= found.disk_final <= found.disk_peak
     assert config.manager is not SYNC or found.overshoot <= 0

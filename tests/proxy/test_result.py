@@ -121,7 +121,11 @@ class TestWords:
         assert np.log(drawn).std() == pytest.approx(0.5, rel=0.02)
 
     def test_keys_zone(self):
-        assert keys_zone_nodes("10MiB") == 80_000
+        # Counted in a real NGINX: see `tests/nginx/test_agreement.py`.
+        counted = {"12KiB": 31, "16KiB": 63, "31KiB": 159, "32KiB": 191, "64KiB": 447, "128KiB": 959, "1MiB": 8095}
+        assert {size: keys_zone_nodes(size) for size in counted} == counted
+        with pytest.raises(UsageError, match="12KiB or more"):
+            keys_zone_nodes("11KiB")
         assert keys_zone_nodes("500obj") == 500
 
     @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ def tell(letters: str, times: Any, policy: str = "lru", body: int = 4000, **opti
     """Requests for objects named by letters, at these times."""
     names = sorted(set(letters))
     ids = np.array([names.index(letter) for letter in letters], np.int32)
-    trace = RequestTrace(ids, len(names), np.full(len(ids), body, np.int64), np.asarray(times, np.float64))
+    costs = options.pop("costs", None)
+    costs = None if costs is None else np.asarray(costs, np.float32)
+    trace = RequestTrace(ids, len(names), np.full(len(ids), body, np.int64), np.asarray(times, np.float64), costs=costs)
     given = {"size": "1GB", "manager": SYNC, "origin": 0.0, "sample_s": 1e6} | options
     return simulate_proxy(trace, policy, ProxyConfig(**given))
 
@@ -85,6 +87,15 @@ class TestManager:
         result = tell("ABCAA", [-20.0, -4.9, -4.8, 5.0, 15.5], **options)
         assert words(result) == ["MISS", "MISS", "MISS", "EXPIRED", "HIT"]
 
+    @pytest.mark.parametrize(("asks", "last"), [(True, "MISS"), (False, "MISS-")])
+    def test_left_alone_it_forgets_the_uses_of_what_is_at_the_tail(self, asks, last):
+        # Stored at the second use, and room for one block. X was asked for once, before A and B. Without a policy the manager
+        # takes X first, which frees nothing, and then A; LRU is asked for objects only, and X's use still counts.
+        manager = CacheManager(first_wake_s=5.0, asks_policy=asks)
+        result = tell("XAABBX", [0, 1, 2, 3, 4, 6], manager=manager, min_uses=2, size=f"{2 * BLOCK}B")
+        assert words(result)[-1] == last
+        assert (result.forced, result.evictions) == ((1, 1) if asks else (2, 1))
+
     def test_objects_overshoot_as_well(self):
         result = flood(50, 25.0, 25.0, size="5obj")
         assert result.series_size.tolist()[1:-1] == [0, 0, 20, 4, 24, 4]
@@ -138,10 +149,24 @@ class TestLock:
         assert result.latency.tolist() == pytest.approx([3.0, 4.0])
 
     def test_a_lock_grows_old(self):
-        # One second old, the lock goes to the second request when it looks at 1.1 s.
+        # The second request looks at 0.6 s and next when the lock is one second old, and takes it over.
         result = tell("AA", [0, 0.1], lock=True, lock_age_s=1.0, origin=3.0)
         assert words(result) == ["MISS", "MISS"]
-        assert result.latency.tolist() == pytest.approx([3.0, 4.0])
+        assert result.latency.tolist() == pytest.approx([3.0, 3.9])
+
+    @pytest.mark.parametrize(("poll", "last"), [(0.5, 1.8), (0, 1.7)])
+    def test_the_first_response_ends_a_lock_that_was_taken_over(self, poll, last):
+        # The second request takes over at 1 s and fetches until 2.9 s. The third need not wait for it: the first response
+        # comes at 1.9 s. It looks at 0.7 s, 1 s (too late by a moment), 1.5 s and 2 s, or is woken.
+        result = tell("AAA", [0, 0.1, 0.2], lock=True, lock_age_s=1.0, lock_poll_s=poll, origin=1.9)
+        assert words(result) == ["MISS", "MISS", "HIT+"]
+        assert result.latency.tolist() == pytest.approx([1.9, 2.8, last])
+
+    def test_patience_ends_at_a_look(self):
+        # The first look is at the end of patience or after 0.5 s; the next is 0.5 s later, whatever was the patience.
+        for patience, waited in ((0.3, 0.3), (0.7, 1.0)):
+            result = tell("AA", [0, 0.1], lock=True, lock_timeout_s=patience, origin=3.0)
+            assert result.latency.tolist() == pytest.approx([3.0, waited + 3.0])
 
 
 class TestLifetimes:
@@ -194,6 +219,21 @@ class TestKeys:
         assert result.forced_on_path == 1 + 1  # the last one: after A, C and B come back, there are 8 keys, and then 9
         assert samples(result)[3:5] == [(10, 8), (10, 6)]
         assert words(result)[9:] == ["MISS", "HIT", "MISS", "MISS"]
+
+    def test_a_zone_full_of_keys_in_use_answers_with_an_error(self):
+        # Room for two keys, both being fetched: C gets an error at once, and no fetch.
+        result = tell("ABCC", [0, 0.1, 0.2, 2], keys_zone_nodes=2, origin=1.0)
+        assert words(result) == ["MISS", "MISS", "MISS-", "MISS"]
+        assert result.latency.tolist() == pytest.approx([1, 1, 0, 1])
+        assert (result.refused, result.origin_requests) == (1, 3)
+
+    def test_a_key_in_use_is_moved_to_the_head(self):
+        # Room for three keys; A is fetched until 3 s. D finds it at the tail, moves it, and pushes out B. A is done when E
+        # comes, but C is now at the tail: passed over and left there, A would be pushed out.
+        times = [0, 1, 1.1, 1.5, 3.5, 3.6]
+        result = tell("ABCDEA", times, keys_zone_nodes=3, origin="trace", costs=[3, *[0.01] * 5])
+        assert words(result) == ["MISS"] * 5 + ["HIT"]
+        assert result.forced_on_path == 2
 
     def test_blocks_and_headers(self):
         result = tell("AB", [0, 1], body=4000, header_bytes=97)

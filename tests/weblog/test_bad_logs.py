@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,18 @@ def test_a_log_of_nothing_but_errors(tmp_path: Path) -> None:
     path = write(tmp_path, "".join(LINE.format(i, "GET /no HTTP/1.1", 404) for i in range(20)))
     with pytest.raises(FormatError, match=r"holds no request \(20 status 404\)"):
         open_trace(path, cache=False)
+
+
+def test_of_many_reasons_the_most_frequent_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "".join(LINE.format(i % 60, "GET /no HTTP/1.1", 400 + max(i, 20)) for i in range(60)))
+    with pytest.raises(FormatError, match=r"holds no request \(21 status 420, 1 status 421, .*, and 32 more reasons\)"):
+        open_trace(path, cache=False)
+
+
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match=r"pipe is no file: a trace is read more than once"):
+        open_trace(tmp_path / "pipe", cache=False)
 
 
 def test_a_log_cut_off_inside_its_compression(tmp_path: Path) -> None:

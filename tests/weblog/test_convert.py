@@ -14,7 +14,7 @@ from evictlab.traces.batch import LOGGED, Account, Batch
 from evictlab.traces.readers.base.fields import Words
 from evictlab.traces.weblog.records import Records, Vocabulary
 from evictlab.traces.weblog.requests.arrivals import SPREAD, arrivals
-from evictlab.traces.weblog.requests.convert import NO_METHOD, Choices, convert
+from evictlab.traces.weblog.requests.convert import ABSURD, NO_METHOD, NO_OBJECT, Choices, convert
 from evictlab.traces.weblog.requests.nearest import by_group, nearest_value
 from evictlab.traces.weblog.requests.sizes import Evidence, sizes_of
 from evictlab.traces.weblog.rules import CacheRules
@@ -27,7 +27,7 @@ def log(*lines: dict[str, Any]) -> Records:
     records = Records()
     columns: dict[str, Any] = {}
     names = {name for line in lines for name in line} - {"key", "method", "barred", "logged"}
-    missing = {"body": -1, "length": -1, "total": -1, "status": 200}
+    missing = {"body": -1, "length": -1, "total": -1, "status": 200, "unnamed": 0}
     for name in names | {"status", "end_s"}:
         columns[name] = np.array(
             [line.get(name, i if name == "end_s" else missing.get(name, NAN)) for i, line in enumerate(lines)]
@@ -118,7 +118,7 @@ def test_lines_of_one_second_are_spread_in_their_order() -> None:
     assert column(batch.keys) == [0, 2, 3, 4, 1]
     assert column(batch.times) == [5.0, 5.25, 5.5, 5.75, 6.0]
     assert account.repaired == {SPREAD: 3}
-    assert "3 lines ended before one above them, by 1 s at most: sorted by arrival" in account.notes
+    assert "3 lines ended before one above, by 1 s at most: sorted by arrival" in account.notes
     batch, _ = requests(*lines, choices=Choices(ties="reverse"))
     assert column(batch.keys) == [4, 3, 2, 0, 1]
     shuffled = {tuple(column(requests(*lines, choices=Choices(ties="shuffle", tie_seed=s))[0].keys)) for s in range(9)}
@@ -379,3 +379,50 @@ def test_a_vocabulary_keeps_what_it_has_no_number_for_together() -> None:
     assert [vocabulary.words[code] for code in codes[1:4].tolist()] == ["M0", "M1", "M2"]
     assert len(set(codes.tolist())) == 256
     assert vocabulary.words[codes[-1]] == "(others)"
+
+
+def test_a_response_without_a_header_does_not_get_the_ttl_of_a_neighbour() -> None:
+    lines = [
+        {"key": 1, "body": 1, "ttl_s": 60.0, "dated": 1, "logged": "MISS"},
+        {"key": 1, "body": 1, "ttl_s": 20.0, "dated": 1, "logged": "HIT"},  # less was left than at first
+        {"key": 1, "body": 1, "logged": "MISS"},
+    ]
+    batch, _ = requests(*lines)
+    assert column(batch.ttls) == pytest.approx([60, 60, NAN], nan_ok=True)
+    batch, _ = requests(*lines, rules=CacheRules().changed(valid="5s"))
+    assert column(batch.ttls) == [60, 60, 5]
+
+
+def test_one_line_with_an_absurd_size_does_not_spoil_its_object() -> None:
+    batch, account = requests(
+        {"key": 1, "body": 100},
+        {"key": 1, "body": 2**53},
+        {"key": 1, "body": 70, "length": 2**60},
+        {"key": 1, "body": 70},
+    )
+    assert column(batch.sizes) == [100] * 4
+    assert column(batch.known) == [True, False, False, False]
+    assert account.repaired == {ABSURD: 2}
+
+
+def test_lines_that_name_no_object_are_none() -> None:
+    batch, account = requests({"key": 1, "body": 5}, {"key": 2, "unnamed": 1, "body": 5}, {"key": 3, "body": 5})
+    assert column(batch.keys) == [1, 3]
+    assert account.dropped == {NO_OBJECT: 1}
+
+
+def test_words_that_clients_send_as_methods_are_one_reason() -> None:
+    _, account = requests(
+        {"key": 1, "body": 5}, *({"key": 1, "method": f"M{i}"} for i in range(9)), {"key": 1, "method": "PURGE"}
+    )
+    assert account.dropped == {"unknown method": 9, "method PURGE": 1}
+
+
+def test_absurd_durations_and_ratios_count_as_unknown() -> None:
+    batch, _ = requests(
+        {"key": 1, "end_s": 5.5, "duration_s": 0.5, "body": 10, "gzip_ratio": 2.0},
+        {"key": 2, "end_s": 6.5, "duration_s": 9e29, "body": 10, "gzip_ratio": 9e29},
+        {"key": 3, "end_s": 7.5, "duration_s": -1.0, "body": 10, "gzip_ratio": -1.0},
+    )
+    assert column(batch.times) == [5, 6.5, 7.5]
+    assert column(batch.sizes) == [20, 10, 10]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evictlab.traces.errors import FormatError, MissingExtraError, UsageError
-from evictlab.traces.weblog.nginx.conf import AccessLog, LogFormatText, conf_files, read_nginx_conf
+from evictlab.traces.weblog.nginx.conf import AccessLog, LogFormatText, read_nginx_conf
+from evictlab.traces.weblog.nginx.parse import conf_files
 from evictlab.traces.weblog.nginx.units import nginx_bytes, nginx_seconds
 
 pytest.importorskip("crossplane", reason="crossplane (the extra nginx) is not installed")
@@ -132,7 +133,9 @@ TWO = """http {
 
 def test_of_several_caches_one_is_named(tmp_path: Path) -> None:
     path = conf(tmp_path, TWO)
-    with pytest.raises(UsageError, match=r"several caches: zone one in .*line 4; zone two in .*line 5.*zone=NAME"):
+    with pytest.raises(
+        UsageError, match=r"several caches: zone one in location /a \(.*line 4\); zone two in .*line 5.*zone=NAME"
+    ):
         read_nginx_conf(path)
     for choice in ({"zone": "two"}, {"log_name": "b.log"}, {"log_name": "/logs/b.log"}):
         cache = read_nginx_conf(path, **choice).cache
@@ -148,6 +151,58 @@ def test_locations_with_the_same_settings_are_one_cache(tmp_path: Path) -> None:
     places = "location /a { proxy_pass http://o; } location /b { proxy_pass http://o; }"
     text = f"http {{ {CACHE}; proxy_cache web; server {{ {places} }} }}"
     assert read_nginx_conf(conf(tmp_path, text)).cache is not None
+
+
+ONE_ZONE = f"""http {{
+  {CACHE}; log_format short '$request';
+  access_log /logs/all.log short;
+  server {{
+    location / {{ proxy_pass http://o; proxy_cache web; }}
+    location ~* "\\.(png|jpg)$" {{ proxy_pass http://o; proxy_cache web; proxy_cache_valid 1d; }}
+    location /x {{ proxy_pass http://o; proxy_cache web; proxy_cache_valid 1m; access_log /logs/x.log gone if=$odd; }}
+  }}
+}}"""
+
+
+def test_of_one_zone_that_is_used_in_several_ways_a_location_is_named(tmp_path: Path) -> None:
+    path = conf(tmp_path, ONE_ZONE)
+    with pytest.raises(UsageError, match=r"zone web in location / \(.*zone web in location /x \(.*location=PATTERN"):
+        read_nginx_conf(path, zone="web")
+    for location, seconds in (("/x", 60), (r"\.(png|jpg)$", 86400), ("7", 60)):
+        cache = read_nginx_conf(path, location=location).cache
+        assert cache is not None
+        assert [each.seconds for each in cache.valid] == [seconds]
+    with pytest.raises(UsageError, match=r"no location '/y' with a cache; it has: location /, "):
+        read_nginx_conf(path, location="/y")
+    with pytest.raises(UsageError, match=r"no cache with log=x\.log, location=/ at once"):
+        read_nginx_conf(path, log_name="x.log", location="/")
+
+
+@pytest.mark.parametrize("name", ["x.log", "x.log.1", "x.log.12.gz", "x.log-20260101.zst", "x.log*"])
+def test_of_several_caches_the_one_of_the_log_that_is_read(tmp_path: Path, name: str) -> None:
+    found = read_nginx_conf(conf(tmp_path, ONE_ZONE), file_name=name)
+    assert found.cache is not None
+    assert [each.seconds for each in found.cache.valid] == [60]
+    assert found.notes == (
+        "the log is sampled: if=$odd",
+        "nginx.conf does not define log_format gone, in which /logs/x.log is written",
+    )
+    for other in ("x.logs", "ax.log", "all.log"):
+        with pytest.raises(UsageError, match="several caches"):
+            read_nginx_conf(conf(tmp_path, ONE_ZONE), file_name=other)
+
+
+def test_that_another_log_is_sampled_is_not_said(tmp_path: Path) -> None:
+    path = conf(tmp_path, ONE_ZONE)
+    assert read_nginx_conf(path, location="/").notes == ()
+    assert len(read_nginx_conf(path, location="/x").notes) == 2
+
+
+def test_caches_that_differ_in_their_origin_only_are_one(tmp_path: Path) -> None:
+    places = "location /a { proxy_pass http://o; } location /b { proxy_pass http://p; }"
+    cache = read_nginx_conf(conf(tmp_path, f"http {{ {CACHE}; proxy_cache web; server {{ {places} }} }}")).cache
+    assert cache is not None
+    assert (cache.zone, cache.proxy_host) == ("web", "")
 
 
 def test_a_conf_without_a_cache_or_without_http(tmp_path: Path) -> None:
@@ -166,7 +221,7 @@ def test_includes_are_followed_and_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("http {\n include gone.inc;\n}", r"nginx\.conf, line 2: .*No such file.*gone\.inc"),
+        ("http {\n include gone.inc;\n}", r"nginx\.conf, line 2: it includes '.*gone\.inc', but there is no such file"),
         ("http {\n server {\n}", r"nginx\.conf, line \d: unexpected end of file"),
         ("http {\n log_format a '$request'\n}", r"nginx\.conf, line \d: .*log_format.*not terminated"),
         ("http {\n proxy_cache_path /c keys_zone=z:1m max_size=25x;\n}", r"line 2: proxy_cache_path: '25x' is no size"),
@@ -183,8 +238,21 @@ def test_what_cannot_be_read_is_shown_with_its_place(tmp_path: Path, text: str, 
 
 
 def test_no_such_conf(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match=r"gone\.conf.*No such file"):
+    with pytest.raises(FormatError, match=r"gone\.conf: no such file"):
         read_nginx_conf(tmp_path / "gone.conf")
+    with pytest.raises(FormatError, match=r"is a folder.*Name the file in it"):
+        read_nginx_conf(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"uri":"/a","status":200}\n', "types { text/html html; }", ""])
+def test_a_file_of_another_kind_is_no_conf(tmp_path: Path, text: str) -> None:
+    with pytest.raises(FormatError, match=r"is no configuration of NGINX"):
+        read_nginx_conf(conf(tmp_path, text))
+
+
+def test_a_file_that_includes_itself(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"nginx\.conf: includes itself"):
+        read_nginx_conf(conf(tmp_path, "http { include nginx.conf; }"))
 
 
 def test_without_crossplane_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

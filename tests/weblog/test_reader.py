@@ -1,25 +1,23 @@
-"""Access logs as traces: real ones against independent counts, written ones in every format and order of files."""
+"""Access logs as traces: real ones against independent counts, written ones in every format."""
 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evictlab.sim import replay
-from evictlab.traces import RequestTrace, open_trace, scan
+from evictlab.traces import RequestTrace, open_trace
 from evictlab.traces.batch import LOGGED
 from evictlab.traces.errors import FormatError, UnknownNameError, UsageError
 from evictlab.traces.readers import open_reader
 from evictlab.traces.readers.base.source import Source
-from evictlab.traces.weblog.requests.arrivals import SPREAD
+from evictlab.traces.weblog.requests.arrivals import SPREAD, UNREADABLE
 
 REAL = ["elastic-apache_logs", "elastic-nginx_logs", "hegde-access-2005-2018"]
 
@@ -174,126 +172,6 @@ def test_a_json_log_knows_more(tmp_path: Path) -> None:
     assert asked(read(tmp_path / "a.log", key="$request_uri")) == ["/a", "/a"]
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_rotated_log_is_one_log_in_whatever_order_it_is_named(tmp_path: Path, packed: bool) -> None:
-    parts = [
-        combined(*((60 * part + i, f"GET /{(part + i) % 4} HTTP/1.1", 200, 5) for i in range(9))) for part in range(3)
-    ]
-    (tmp_path / "all.log").write_text("".join(parts))
-    whole = read(tmp_path / "all.log")
-    names = (
-        ["access.log.2.gz", "access.log.1.zst", "access.log"]
-        if packed
-        else ["access.log.2", "access.log.1", "access.log"]
-    )
-    for name, text in zip(names, parts, strict=True):
-        data = text.encode()
-        if name.endswith(".gz"):
-            data = gzip.compress(data)
-        if name.endswith(".zst"):
-            data = pa.Codec("zstd").compress(data, asbytes=True)
-        (tmp_path / name).write_bytes(data)
-    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
-        trace = read([tmp_path / names[i] for i in order])
-        assert asked(trace) == asked(whole)
-        assert trace.times.tolist() == whole.times.tolist()
-        assert not trace.provenance.account.dropped
-
-
-def test_files_that_share_lines_are_read_once(tmp_path: Path) -> None:
-    lines = combined(*((i, f"GET /{i % 4} HTTP/1.1", 200, 5) for i in range(9))).splitlines(keepends=True)
-    (tmp_path / "all.log").write_text("".join(lines))
-    whole = asked(read(tmp_path / "all.log"))
-    (tmp_path / "copy.log.1.gz").write_bytes(gzip.compress("".join(lines).encode()))
-    (tmp_path / "early.log").write_text("".join(lines[:6]))
-    (tmp_path / "middle.log").write_text("".join(lines[3:7]))
-    (tmp_path / "late.log").write_text("".join(lines[4:]))
-    for names, shared, note in (
-        (["all.log", "copy.log.1.gz"], 9, "all of copy.log.1.gz: also in all.log, read once"),
-        (["early.log", "all.log"], 6, "the first 6 lines of all.log: also in early.log, read once"),
-        (["all.log", "middle.log"], 4, "all of middle.log: also in all.log, read once"),
-        (["late.log", "early.log"], 2, "the first 2 lines of late.log: also in early.log, read once"),
-    ):
-        trace = read([tmp_path / name for name in names])
-        assert asked(trace) == whole, names
-        assert trace.provenance.account.dropped == {"line that another file has, too": shared}
-        assert note in trace.provenance.account.notes
-    walk = scan([tmp_path / "all.log", tmp_path / "copy.log.1.gz"])
-    for _ in range(2):  # a second walk counts from the start
-        assert sum(len(batch) for batch in walk.batches()) == 9
-        assert walk.account.records == 18
-
-
-def test_a_torn_copy_of_a_longer_file(tmp_path: Path) -> None:
-    text = combined(*((i, f"GET /{i % 4} HTTP/1.1", 200, 5) for i in range(9)))
-    (tmp_path / "all.log").write_text(text)
-    (tmp_path / "torn.log").write_text(text[: len(text) * 5 // 9 + 40])  # five lines and a half
-    for names in (["all.log", "torn.log"], ["torn.log", "all.log"]):
-        trace = read([tmp_path / name for name in names])
-        assert asked(trace) == asked(read(tmp_path / "all.log"))
-
-
-def test_the_same_request_twice_is_no_overlap(tmp_path: Path) -> None:
-    line = combined((5, "GET /a HTTP/1.1", 200, 5))
-    (tmp_path / "1.log").write_text(combined((1, "GET /b HTTP/1.1", 200, 5), (6, "GET /c HTTP/1.1", 200, 5)) + line)
-    (tmp_path / "2.log").write_text(line + combined((7, "GET /d HTTP/1.1", 200, 5)))
-    assert asked(read([tmp_path / "1.log", tmp_path / "2.log"])) == ["/b", "/a", "/a", "/c", "/d"]
-
-
-CONF = """http {
-  log_format timed '$msec|$request_time|$request_method|$host|$request_uri|$status|$body_bytes_sent|$upstream_cache_status';
-  log_format other '$request';
-  proxy_cache_path /c keys_zone=z:1m max_size=1g;
-  server {
-    access_log /logs/a.log timed if=$sampled;
-    location / { proxy_pass http://o; proxy_cache z; proxy_cache_key $host$request_uri; include valid.inc; }
-  }
-}
-"""
-
-
-@pytest.fixture
-def configured(tmp_path: Path) -> Path:
-    pytest.importorskip("crossplane", reason="crossplane (the extra nginx) is not installed")
-    (tmp_path / "nginx.conf").write_text(CONF)
-    (tmp_path / "valid.inc").write_text("proxy_cache_valid 200 10m; proxy_cache_valid 404 1m;")
-    (tmp_path / "a.log").write_text(
-        "1.5|0.5|GET|h|/a|200|10|MISS\n2.0|0.0|GET|h|/a|200|10|HIT\n3.0|0.0|GET|h|/no|404|4|MISS\n3.5|0.0|GET|h|/r|302|4|MISS\n"
-    )
-    return tmp_path
-
-
-def test_a_log_by_its_nginx_conf(configured: Path) -> None:
-    trace = read(configured / "a.log", conf=str(configured / "nginx.conf"))
-    assert asked(trace) == ["h/a", "h/a", "h/no"]
-    assert trace.ttls.tolist() == [600, 600, 60]
-    assert trace.times.tolist() == [1, 2, 3]
-    account = trace.provenance.account
-    assert account.dropped == {"status 302": 1}
-    assert "the log is sampled: if=$sampled" in account.notes
-    assert "the real cache answered 33.3% of these requests: MISS 2, HIT 1" in account.notes
-
-
-def test_the_trace_is_another_when_its_conf_changes(configured: Path) -> None:
-    def identity() -> dict[str, Any]:
-        return scan(f"access_log:{configured / 'a.log'}", conf=str(configured / "nginx.conf")).identity()
-
-    first = identity()
-    assert identity() == first
-    (configured / "valid.inc").write_text("proxy_cache_valid 200 20m;")
-    second = identity()
-    assert second != first
-    (configured / "nginx.conf").write_text(CONF.replace("$host$request_uri;", "$request_uri;"))
-    assert identity() != second
-
-
-def test_options_of_the_user_come_before_the_conf(configured: Path) -> None:
-    options = {"conf": str(configured / "nginx.conf"), "valid": "any 5s", "key": "$request_uri"}
-    trace = open_trace(f"access_log:{configured / 'a.log'}", cache=False, **options)
-    assert asked(trace) == ["/a", "/a", "/no", "/r"]
-    assert trace.ttls.tolist() == [5] * 4
-
-
 def test_a_log_format_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text("7.5 GET /a 200 5\n8.5 GET /b 200 5\n")
     options = {"format": "$msec $request_method $request_uri $status $bytes_sent"}
@@ -339,36 +217,6 @@ def test_salted_keys_and_a_salt_that_stays_out(tmp_path: Path, monkeypatch: pyte
     assert "secret" not in json.dumps(open_trace(tmp_path / "bad.log", salt="pepper").provenance.to_dict())
 
 
-def test_the_order_within_a_second_can_be_varied(tmp_path: Path) -> None:
-    (tmp_path / "a.log").write_text(combined(*((3, f"GET /{i} HTTP/1.1", 200, 5) for i in range(6))))
-    orders = {ties: asked(read(tmp_path / "a.log", ties=ties)) for ties in ("order", "reverse", "shuffle")}
-    assert orders["order"] == orders["reverse"][::-1] == [f"/{i}" for i in range(6)]
-    assert sorted(orders["shuffle"]) == orders["order"] != orders["shuffle"]
-    assert asked(read(tmp_path / "a.log", ties="shuffle", tie_seed="1")) != orders["shuffle"]
-
-
-def test_a_shuffled_log_is_put_in_order(tmp_path: Path) -> None:
-    lines = combined(*((i, f"GET /{i} HTTP/1.1", 200, 5) for i in range(50))).splitlines(keepends=True)
-    (tmp_path / "a.log").write_text("".join(lines[i * 7 % 50] for i in range(50)))
-    trace = read(tmp_path / "a.log")
-    assert asked(trace) == [f"/{i}" for i in range(50)]
-    assert any(note.endswith("sorted by arrival") for note in trace.provenance.account.notes)
-
-
-def test_the_offset_of_a_time_counts(tmp_path: Path) -> None:
-    # The clock goes back from 2:59:59 +0200 to 2:00:00 +0100: one second later.
-    stamps = [
-        "25/Oct/2026:02:59:59 +0200",
-        "25/Oct/2026:02:00:00 +0100",
-        "25/Oct/2026:01:00:01 +0000",
-        "25/Oct/2026:06:30:02 +0530",
-    ]
-    (tmp_path / "a.log").write_text("".join(f'- - - [{s}] "GET /{i} HTTP/1.1" 200 5\n' for i, s in enumerate(stamps)))
-    trace = read(tmp_path / "a.log")
-    assert asked(trace) == ["/0", "/1", "/2", "/3"]
-    assert (trace.times - trace.times[0]).tolist() == [0, 1, 2, 3]
-
-
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
@@ -379,6 +227,10 @@ def test_the_offset_of_a_time_counts(tmp_path: Path) -> None:
         ({"epoch": "0s"}, UsageError, "epoch=0s must be above 0"),
         ({"tie_seed": "x"}, UsageError, "tie_seed='x' is no whole number"),
         ({"valid": "500 1m"}, FormatError, "holds no request"),
+        ({"location": "/x"}, UsageError, "location=/x names a part of an nginx.conf"),
+        ({"salt": ""}, UsageError, "salt= is empty, so that keys would stay readable"),
+        ({"key": "$cookie_x"}, UsageError, r"the log has no \$cookie_x.*as in key=\$request_uri"),
+        ({"colour": "red"}, UnknownNameError, "unknown option 'colour'. See: evictlab trace formats access_log"),
         ({"key": "same"}, UsageError, "key='same' has no variable"),
         ({"format": "$remote_addr $time_local"}, FormatError, r"has no \$request.*it has \$remote_addr, \$time_local"),
     ],
@@ -391,16 +243,80 @@ def test_options_that_make_no_sense(
         list(open_reader(f"access_log:{tmp_path / 'a.log'}", **options).batches())
 
 
-def test_a_log_without_times_is_one_file(tmp_path: Path) -> None:
-    (tmp_path / "1.log").write_text('"GET /a HTTP/1.1" 200\n"GET /b HTTP/1.1" 200\n')
-    (tmp_path / "2.log").write_text('"GET /c HTTP/1.1" 200\n')
-    one = f"access_log:{tmp_path / '1.log'}"
-    trace = open_trace(one, cache=False, format='"$request" $status')
+def test_parts_and_lengths_of_one_object(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(
+        "1.5|GET /a HTTP/1.1|200|1000|1000|-\n"
+        "2.5|GET /a HTTP/1.1|304|0|-|-\n"
+        "3.5|GET /b HTTP/1.1|206|100|100|bytes 0-99/5000\n"
+        "4.5|GET /b HTTP/1.1|206|50|50|bytes 0-49/*\n"
+        "5.5|HEAD /a HTTP/1.1|200|0|1000|-\n"
+    )
+    options = {"format": "$msec|$request|$status|$body_bytes_sent|$sent_http_content_length|$sent_http_content_range"}
+    trace = read(tmp_path / "a.log", **options)
+    assert trace.sizes.tolist() == [1000, 1000, 5000, 5000, 1000]
+    assert trace.known.tolist() == [True, False, True, False, True]
+
+
+def test_a_path_and_its_query_in_whatever_way_a_key_has_them(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(
+        combined(*((i, f"GET /a{q} HTTP/1.1", 200, 5) for i, q in enumerate(["?x", "", "?y"])))
+    )
+    for key in ("$uri$args", "$uri$is_args$args", "$uri?$args", "$document_uri$query_string", "$request_uri"):
+        assert asked(read(tmp_path / "a.log", key=f"$host{key}")) == ["/a?x", "/a", "/a?y"], key
+    assert asked(read(tmp_path / "a.log", key="$uri")) == ["/a"] * 3
+
+
+def test_lines_that_name_no_object(tmp_path: Path) -> None:
+    lines = [{"uri": "/a"}, {"uri": ""}, {"uri": "-"}, {"uri": None}, {"uri": {"path": "/a"}}, {}, {"uri": "/b"}]
+    (tmp_path / "a.log").write_text("".join(json.dumps({"ts": 7, "status": 200, **line}) + "\n" for line in lines))
+    trace = read(tmp_path / "a.log", format="json")
     assert asked(trace) == ["/a", "/b"]
-    assert trace.times is None
-    assert trace.sizes is None
-    notes = trace.provenance.account.notes
-    assert "the log has no times: requests stand in the order of the file" in notes
-    assert "the log says nothing about sizes" in notes
-    with pytest.raises(UsageError, match=r"1\.log has no times.*open it alone"):
-        open_trace([one, f"access_log:{tmp_path / '2.log'}"], cache=False, format='"$request" $status')
+    assert trace.provenance.account.dropped == {"no URL": 5}
+
+
+@pytest.mark.parametrize("factor", [1, 1000, 1_000_000, 1_000_000_000])
+def test_stamps_in_smaller_units_than_seconds(tmp_path: Path, factor: int) -> None:
+    lines = [{"ts": (1_700_000_000 + i) * factor + factor // 2, "uri": "/a", "status": 200} for i in range(3)]
+    (tmp_path / "a.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    half = 0.5 if factor > 1 else 0.0
+    assert read(tmp_path / "a.log").times.tolist() == pytest.approx([1.7e9 + i + half for i in range(3)], abs=1e-3)
+
+
+def test_a_named_format_makes_a_file_a_log_whatever_it_looks_like(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("no line of a log\n" * 5 + LOG)
+    assert read(path, format="combined").n_requests == 4
+    path.write_text("[]\n" * 5 + '{"ts":7,"uri":"/a","status":200}\n')
+    assert read(path, format="json").n_requests == 1
+    path.write_text("no line of a log\n")
+    with pytest.raises(FormatError, match=r"has no JSON object in its first lines; it starts with 'no line of a log'"):
+        read(path, format="json")
+    with pytest.raises(FormatError, match=r"1 does not fit the log_format\)\. Lines were expected as combined"):
+        read(path, format="combined")
+
+
+def test_a_cache_status_of_another_cache_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(
+        "".join(f"{i}.5|/a|200|5|{word}\n" for i, word in enumerate(["HIT", "TCP_HIT", "-", ""]))
+    )
+    account = read(tmp_path / "a.log", format="$msec|$request_uri|$status|$body_bytes_sent|$upstream_cache_status")
+    assert account.provenance.account.repaired == {"cache status that NGINX does not have -> unknown": 1}
+
+
+def test_what_to_do_where_no_line_is_a_request_to_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(combined((0, "POST /a HTTP/1.1", 200, 5), (1, "GET /no HTTP/1.1", 404, 5)))
+    with pytest.raises(
+        FormatError, match=r"\(1 method POST, 1 status 404\)\. A cache sees none.*valid='any 1m'.*requests=all"
+    ):
+        read(tmp_path / "a.log")
+    assert read(tmp_path / "a.log", methods="POST GET", valid="any 1m").n_requests == 2
+
+
+@pytest.mark.parametrize("stamp", ["9" * 30, "-" + "9" * 20, "1e300", "nan"])
+def test_a_time_thousands_of_years_away_is_none(tmp_path: Path, stamp: str) -> None:
+    (tmp_path / "a.log").write_text(
+        "".join(f'{{"ts":{t},"uri":"/a","status":200}}\n' for t in ("7.5", f'"{stamp}"', "9.5"))
+    )
+    trace = read(tmp_path / "a.log")
+    assert trace.times.tolist() == [7.5, 7.5, 9.5]
+    assert trace.provenance.account.repaired == {UNREADABLE: 1}

@@ -9,11 +9,10 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
+from naive_log import json_line, undo
 
 from evictlab.traces.weblog.fields import Fields, scan
 from evictlab.traces.weblog.log_format import json_log_format, parse_log_format
-
-from naive.access_log import json_line, undo
 
 TEMPLATE = '{"t":"$msec","s":$status,"u":"$scheme://$host$request_uri","rt":$upstream_response_time}'
 KEYS = ("a", "b", "uri", "status")

@@ -11,12 +11,11 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from naive_log import Twin, local_time, request, seconds, undo
 
 from evictlab.traces.readers.base.source import Source
 from evictlab.traces.weblog.fields import Fields, scan
 from evictlab.traces.weblog.log_format import BUILTIN, json_log_format, parse_log_format
-
-from naive.access_log import Twin, local_time, request, seconds, undo
 
 TSV = r"$remote_addr\t$remote_user\t$msec\t$request_method\t$uri\t$status\t$body_bytes_sent\t$http_referer\t$http_user_agent"
 LOGS = {

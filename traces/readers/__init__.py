@@ -20,7 +20,7 @@ from .base.source import Source
 
 __all__ = ["BATCH_RECORDS", "FORMATS", "READER_VERSION", "FormatSpec", "Reader", "formats", "open_reader"]
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Goes up when a reader makes different requests of the same file; cached ids are then made anew."""
 
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from ..batch import Account, Batch
 from ..errors import FormatError, UnknownNameError, UsageError
@@ -27,7 +28,7 @@ from ..weblog.log_format import split_template
 from ..weblog.nginx.conf import NginxConf, read_nginx_conf
 from ..weblog.records import Records
 from ..weblog.requests.convert import Choices, convert
-from ..weblog.requests.overlap import Repeated, repeated
+from ..weblog.requests.overlap import Repeated, first_line, line_hashes, repeated
 from ..weblog.rules import CacheRules
 from .base.reader import BATCH_RECORDS, TORN, Reader
 from .base.registry import trace_format
@@ -65,6 +66,7 @@ class AccessLog(Reader):
         "conf": "an nginx.conf: its log_format, its cache's key, methods, proxy_cache_valid",
         "log": "which access_log of conf: its path, file name or format",
         "zone": "which cache of conf: its keys_zone",
+        "location": "which cache of conf: the pattern of its location, or its line",
         "key": "template of the cache key (default: that of conf, or $scheme$proxy_host$request_uri)",
         "valid": "how long responses stay fresh, as proxy_cache_valid: '200 302 10m; 404 1m'",
         "methods": "which methods are cached (default: GET HEAD)",
@@ -80,6 +82,7 @@ class AccessLog(Reader):
     def __init__(self, source: Source, **options: Any) -> None:
         super().__init__(source, **options)
         self._others: Sequence[AccessLog] = ()
+        self._holds: set[int] = set()
         for name, known in _WORDS.items():
             if name in options and str(options[name]) not in known:
                 raise UnknownNameError(name, str(options[name]), known)
@@ -95,7 +98,7 @@ class AccessLog(Reader):
             tie_seed=self._seed(),
             batch=BATCH_RECORDS,
         )
-        self._salt = salt_of(str(options["salt"])) if options.get("salt") else None
+        self._salt = self._read_salt()
 
     @classmethod
     def sniff(cls, head: Head) -> float:
@@ -124,7 +127,8 @@ class AccessLog(Reader):
                         "open it alone"
                     )
             files.sort(key=lambda file: file._first_s)  # equal ones as they were given
-        records = Records()
+        template, records = self._template(files), Records()
+        firsts = np.array([file._first_hash for file in files], np.uint64)
         latest_s: list[float] = []
         for file in files:
             earlier = [
@@ -133,7 +137,7 @@ class AccessLog(Reader):
                 # Rotation within a second is no overlap.
                 if end_s > file._first_s or one._first_s == file._first_s
             ]
-            latest_s.append(file._gather(records, earlier))
+            latest_s.append(file._gather(records, template, earlier, firsts))
         yield from convert(records, self.rules, self._choices, self.account)
 
     @cached_property
@@ -147,44 +151,59 @@ class AccessLog(Reader):
         return float(known[0]) if len(known) else np.nan
 
     @cached_property
-    def _template(self) -> KeyTemplate:
-        """The key, of what this file has."""
+    def _first_hash(self) -> int:
+        """Of the first line."""
+        return int(line_hashes(first_line(self.source) or b"\n")[0])
+
+    def _template(self, files: Sequence[AccessLog]) -> KeyTemplate:
+        """The key, of what all files have: an object has the same one in each of them."""
         from ..weblog.fields import scan
 
-        has = scan(self.log_format, b"").has
-        if not has("request_uri") and not has("uri"):
-            raise FormatError(
-                self.path,
-                f"its log_format has no $request, $request_uri or $uri, which name the object; it has "
-                f"{', '.join(f'${name}' for name in self.log_format.variables)}",
-                hint="Log one of them, or name another format: format='...'.",
-            )
-        template = key_template(self.rules, has)
+        each = [scan(file.log_format, b"").has for file in files]
+        for file, has in zip(files, each, strict=True):
+            if not has("request_uri") and not has("uri"):
+                raise FormatError(
+                    file.path,
+                    f"its log_format has no $request, $request_uri or $uri, which name the object; it has "
+                    f"{', '.join(f'${name}' for name in file.log_format.variables)}",
+                    hint="Log one of them, or name another format: format='...'.",
+                )
+        template = key_template(self.rules, lambda variable: all(has(variable) for has in each))
         named = [f"${part}" for part, is_variable in split_template(template.text) if is_variable and part in _CLIENT]
         if named and self._salt is None:
             raise UsageError(
                 f"{self.path}: keys would name clients, by {', '.join(named)}; add salt=WORD, so that they are hashed"
             )
+        for note in (*template.notes, *(self.conf.notes if self.conf else ())):
+            self.note(note)
         return template
 
-    def _gather(self, records: Records, earlier: Sequence[AccessLog]) -> float:
-        """Take in the lines of this file that no earlier one has; return the latest time in it."""
+    def _gather(
+        self,
+        records: Records,
+        template: KeyTemplate,
+        earlier: Sequence[AccessLog],
+        firsts: npt.NDArray[np.uint64],
+    ) -> float:
+        """Take in the lines of this file that no earlier one has; return the latest time in it.
+
+        Which of `firsts`, hashes of the first lines of all files, are among its lines is kept for later files.
+        """
         from ..weblog.collect import collect
         from ..weblog.fields import scan
 
-        template = self._template
-        for note in (*template.notes, *(self.conf.notes if self.conf else ())):
-            self.note(note)
         skip = self._shared(earlier)
-        latest_s, varies = -np.inf, 0
-        for first_line, block in self.source.blocks():
+        latest_s, varies, strange = -np.inf, 0, 0
+        for number, block in self.source.blocks():
+            if len(firsts) > 1:
+                self._holds.update(np.intersect1d(line_hashes(block), firsts).tolist())
             if skip >= len(block):
                 skip -= len(block)
                 continue
             if skip:
-                first_line += block[:skip].count(b"\n")
+                number += block[:skip].count(b"\n")
                 block, skip = block[skip:], 0
-            fields = scan(self.log_format, block, first_line)
+            fields = scan(self.log_format, block, number)
             self.account.records += fields.records
             for why, count in fields.bad.items():
                 shown = [self._shown(text) for reason, text in fields.examples if reason == why]
@@ -195,8 +214,10 @@ class AccessLog(Reader):
             self.repair("unescaped quote in a value -> part of it", fields.mended)
             if len(fields):
                 found = collect(fields, self.rules, template, records, self._salt)
-                latest_s, varies = float(np.fmax(latest_s, found.latest_s)), varies + found.varies
+                latest_s = float(np.fmax(latest_s, found.latest_s))
+                varies, strange = varies + found.varies, strange + found.strange
         self._judge(self._tolerated)
+        self.repair("cache status that NGINX does not have -> unknown", strange)
         if varies:
             self.note(f"{varies:,} responses have a Vary: variants of one key count as one object")
         if "bytes_sent" in self.log_format.variables and "body_bytes_sent" not in self.log_format.variables:
@@ -207,6 +228,8 @@ class AccessLog(Reader):
         """How many bytes of this file's start an earlier one has; counted and noted."""
         name, found, other = self.path.name, Repeated(), self
         for one in earlier:
+            if self._first_hash not in one._holds:
+                continue
             if (shared := repeated(one.source, self.source)).n_bytes > found.n_bytes:
                 found, other = shared, one
         if found.n_bytes:
@@ -220,6 +243,14 @@ class AccessLog(Reader):
         """An example of a bad line without the addresses in it, and without any text if keys are secret."""
         return example.partition(":")[0] if self._salt is not None else _ADDRESS.sub("(address)", example)
 
+    def _none_advice(self) -> str:
+        if self._unreadable or not self.account.dropped:
+            return f"{self._advice()}{super()._none_advice()}"
+        return (
+            "A cache sees none of them. What is cached: methods='GET HEAD', valid='any 1m'; or requests=all takes every "
+            "line with a request line."
+        )
+
     def _advice(self) -> str:
         return f"Lines were expected as {self.log_format.name or 'the given format'}: " + (
             "name another with format='...' or conf=nginx.conf. "
@@ -228,12 +259,23 @@ class AccessLog(Reader):
     def _read_conf(self) -> NginxConf | None:
         if "conf" in self.options:
             return read_nginx_conf(
-                self.options["conf"], log_name=str(self.options.get("log", "")), zone=str(self.options.get("zone", ""))
+                self.options["conf"],
+                log_name=str(self.options.get("log", "")),
+                zone=str(self.options.get("zone", "")),
+                location=str(self.options.get("location", "")),
+                file_name=self.path.name,
             )
-        for name in ("log", "zone"):
+        for name in ("log", "zone", "location"):
             if name in self.options:
                 raise UsageError(f"{name}={self.options[name]} names a part of an nginx.conf; add conf=PATH")
         return None
+
+    def _read_salt(self) -> int | None:
+        if "salt" not in self.options:
+            return None
+        if not str(self.options["salt"]):  # an unset variable of the shell, perhaps
+            raise UsageError("salt= is empty, so that keys would stay readable; give a secret word, or leave it out")
+        return salt_of(str(self.options["salt"]))
 
     def _positive_duration(self, option: str, default: str) -> float:
         seconds = parse_duration(str(self.options.get(option, default)))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import FormatError, UnknownNameError
+from ..errors import FormatError, UnknownNameError, UsageError
 from ..readers.base.source import OVERRIDE, Source, text_lines
 from .log_format import BUILTIN, LogFormat, json_log_format, parse_log_format
 
@@ -63,7 +63,7 @@ def choose_format(options: Mapping[str, Any], conf: NginxConf | None, source: So
         ``format`` (a name, or text with ``$``) and ``escape``.
     conf : NginxConf or None
         Its formats are known by name. Without a name, the one that its logs use, or of
-        several the one that most lines fit.
+        several the one that most lines fit, rather that of the ``access_log`` with the file's name.
     source : Source
 
     Raises
@@ -80,7 +80,13 @@ def choose_format(options: Mapping[str, Any], conf: NginxConf | None, source: So
     if "$" in wanted:
         return parse_log_format(wanted, escape=escape)
     if wanted == "json":
-        return json_log_format(json_keys(lines))
+        if not (keys := json_keys(lines)):
+            raise FormatError(
+                source.path,
+                f"has no JSON object in its first lines; it starts with {_start(lines)}",
+                hint="Leave format=json out, or name another format.",
+            )
+        return json_log_format(keys)
     if wanted in written or wanted in BUILTIN:
         return _named(wanted, written)
     if wanted:
@@ -88,20 +94,30 @@ def choose_format(options: Mapping[str, Any], conf: NginxConf | None, source: So
             "log format", wanted, [*BUILTIN, "json", *written], "Or give the text of a log_format, with its $variables."
         )
     used = dict.fromkeys(log.format for log in conf.access_logs) if conf else {}
-    candidates = [_named(name, written) for name in used or written if name in written or name in BUILTIN]
-    if len(candidates) == 1:
-        return candidates[0]
+    candidates, faults = [], []
+    for name in used or written:
+        if name in written or name in BUILTIN:
+            try:
+                candidates.append(_named(name, written))
+            except UsageError as fault:  # of a format that other logs are in, perhaps
+                faults.append(fault)
+    if faults and not candidates:
+        raise faults[0]
     if candidates:
-        return max(candidates, key=lambda each: (_fitting(each, source), len(each.variables)))
+        own = {log.format for log in conf.access_logs if log.is_file(source.path.name)} if conf else set()
+        return max(candidates, key=lambda each: (_fitting(each, source), each.name in own, len(each.variables)))
     kind = looks_like(lines)
     if not kind:
-        shown = repr(lines[0][:60]) if lines else "no text"
         raise FormatError(
             source.path,
-            f"is neither a combined, a common nor a JSON log; it starts with {shown}",
+            f"is neither a combined, a common nor a JSON log; it starts with {_start(lines)}",
             hint="Give its format: format='...$request...' as in nginx.conf, or conf=nginx.conf. " + OVERRIDE,
         )
     return json_log_format(json_keys(lines)) if kind == "json" else parse_log_format(BUILTIN[kind], name=kind)
+
+
+def _start(lines: list[str]) -> str:
+    return repr(lines[0][:60]) if lines else "no text"
 
 
 def _named(name: str, written: Mapping[str, tuple[str, str]]) -> LogFormat:

@@ -20,10 +20,21 @@ __all__ = ["Collected", "collect"]
 
 
 class Collected(NamedTuple):
-    """What is known of a block: its latest time (Unix seconds, NaN if none), and how many responses have a ``Vary``."""
+    """What is known of a block.
+
+    Attributes
+    ----------
+    latest_s : float
+        Unix time of its latest line, NaN if none is known.
+    varies : int
+        Responses with a ``Vary``.
+    strange : int
+        Responses with a cache status that is none of `LOGGED`.
+    """
 
     latest_s: float
     varies: int
+    strange: int
 
 
 def collect(
@@ -48,18 +59,20 @@ def collect(
     n = len(fields)
     end_s, coarse = fields.stamps()
     body = next((name for name in ("body_bytes_sent", "bytes_sent") if fields.has(name)), "")
+    logged, strange = _logged(fields)
     columns: dict[str, npt.NDArray[Any] | None] = {
         "end_s": end_s,
         "coarse": np.full(n, coarse),
         "duration_s": fields.seconds("request_time") if fields.has("request_time") else None,
         "status": np.clip(fields.integers("status", 0), 0, 999) if fields.has("status") else None,
+        "unnamed": template.unnamed(fields),
         "method": records.methods.codes(fields.words("request_method")) if fields.has("request_method") else None,
         "body": fields.integers(body) if body else None,
         "length": _content_length(fields),
         "total": _range_total(fields),
         "gzip_ratio": fields.reals("gzip_ratio") if fields.has("gzip_ratio") else None,
         "upstream_s": fields.seconds("upstream_response_time") if fields.has("upstream_response_time") else None,
-        "logged": _logged(fields),
+        "logged": logged,
     }
     varies = 0
     headers = {}
@@ -75,7 +88,7 @@ def collect(
         columns.update(barred=codes[said.barred], ttl_s=said.ttl_s, dated=said.dated)
         varies = said.varies
     records.append(template.keys(fields, salt), **columns)
-    return Collected(float(np.fmax.reduce(end_s, initial=np.nan)), varies)
+    return Collected(float(np.fmax.reduce(end_s, initial=np.nan)), varies, strange)
 
 
 def _content_length(fields: Fields) -> npt.NDArray[np.int64] | None:
@@ -96,15 +109,19 @@ def _range_total(fields: Fields) -> npt.NDArray[np.int64] | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found = pc.extract_regex(fields.texts(f"${name}"), r"/(?P<total>[0-9]{1,15})\s*$").field("total")
-    return np.asarray(pc.cast(found, pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False))
+    found = pc.extract_regex(fields.texts(f"${name}"), r"/(?P<total>[0-9]{1,15})\s*$")
+    total = pc.struct_field(found, "total")  # null where there is none, which the bare child array is not
+    return np.asarray(pc.cast(total, pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False))
 
 
-def _logged(fields: Fields) -> npt.NDArray[np.uint8] | None:
+def _logged(fields: Fields) -> tuple[npt.NDArray[np.uint8] | None, int]:
+    """What the cache answered, as an index into `LOGGED`, and how many answers are none of it."""
     if not fields.has("upstream_cache_status"):
-        return None
+        return None, 0
     words = fields.words("upstream_cache_status")
     known = {word: code for code, word in enumerate(LOGGED)}
     # After an internal redirect there are several, as in "MISS : HIT": the last one answered.
-    codes = [known.get(text.replace(":", ",").split(",")[-1].strip().upper(), 0) for text in words.texts]
-    return np.array(codes, np.uint8)[words.codes]
+    last = [text.replace(":", ",").split(",")[-1].strip().upper() for text in words.texts]
+    strange = np.array([word not in known and word != "-" for word in last])
+    codes = np.array([known.get(word, 0) for word in last], np.uint8)
+    return codes[words.codes], int(strange[words.codes].sum())

@@ -40,6 +40,7 @@ REASONS = {
 """Why a line is bad."""
 
 _SHOWN_BYTES, _SHOWN_LINES = 80, 3
+_LATEST_S = 1e11
 
 _Offsets = npt.NDArray[np.int64]
 
@@ -85,6 +86,12 @@ class Fields:
         """Whether the format holds a variable, or what it comes of."""
         return variable in self._columns or (variable in PARTS and "request" in self._columns)
 
+    def blank(self, variable: str) -> npt.NDArray[np.bool_]:
+        """Return where a variable is ``-`` or nothing, bool[n]."""
+        begins, ends = self._offsets(variable)
+        dash = self._data[np.minimum(begins, len(self._data) - 1)] == ord("-") if len(self._data) else np.zeros(0, bool)
+        return np.asarray((ends == begins) | ((ends - begins == 1) & dash))
+
     def integers(self, variable: str, missing: int = -1) -> npt.NDArray[np.int64]:
         """Return a column of whole numbers; `missing` for ``-``, nothing, and what is no number."""
         out = np.empty(len(self), np.int64)
@@ -106,11 +113,13 @@ class Fields:
     def stamps(self) -> tuple[npt.NDArray[np.float64], bool]:
         """Return when each request ended and whether that is known to the second only.
 
+        Numbers too large to be seconds before the year 5138 are milliseconds, micro- or nanoseconds.
+
         Returns
         -------
         float64[n]
-            Unix seconds, of the most exact variable of `TIMES` that the format has; NaN where it cannot be read,
-            and everywhere if there is none.
+            Unix seconds, of the most exact variable of `TIMES` that the format has; NaN where it cannot be read or
+            is thousands of years away, and everywhere if there is none.
         bool
             No value has a fraction.
         """
@@ -118,7 +127,15 @@ class Fields:
         variable = next((name for name in TIMES if name in self._columns), None)
         if variable is None:
             return out, True
-        return out, bool(fill_stamps(self._data, *self._offsets(variable), out))
+        whole = bool(fill_stamps(self._data, *self._offsets(variable), out))
+        for _ in range(3):
+            finer = out >= _LATEST_S
+            if not finer.any():
+                break
+            out[finer] /= 1000
+            whole = whole and bool((out[finer] % 1 == 0).all())
+        out[abs(out) >= _LATEST_S] = np.nan
+        return out, whole
 
     def words(self, variable: str) -> Words:
         """Return a column of few distinct texts, numbered as they appear; ``-`` is a text as any other."""

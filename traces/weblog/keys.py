@@ -1,7 +1,7 @@
 """The key of a request: the template of ``proxy_cache_key``, filled in from what the log holds.
 
-What a log lacks is replaced by what says the same, or nearly: `$uri$is_args$args` by
-`$request_uri`, `$proxy_host` by its value in nginx.conf or by the host that was asked for.
+What a log lacks is replaced by what says the same, or nearly: `$uri$is_args$args` and
+`$uri$args` by `$request_uri`, `$proxy_host` by its value in nginx.conf or by the host that was asked for.
 The rest is left out, which does no harm where it is constant, and is said in a note.
 """
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import UsageError
 from .log_format import split_template
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KeyTemplate", "key_template", "salt_of"]
 
-_WITH_QUERY = re.compile(r"\$\{?(?:uri|document_uri)\}?(?:\?|\$\{?is_args\}?)\$\{?(?:args|query_string)\}?")
+_WITH_QUERY = re.compile(r"\$\{?(?:uri|document_uri)\}?(?:\?|\$\{?is_args\}?)?\$\{?(?:args|query_string)\}?")
 _STAND_INS = {
     "proxy_host": ("host", "http_host", "server_name"),
     "host": ("http_host", "server_name", "proxy_host"),
@@ -53,6 +54,12 @@ class KeyTemplate:
     text: str
     path_only: bool
     notes: tuple[str, ...]
+
+    def unnamed(self, fields: Fields) -> npt.NDArray[np.bool_]:
+        """Return in which lines all that tells one object from another is missing: the path, or else every variable."""
+        variables = [text for text, is_variable in split_template(self.text) if is_variable]
+        paths = [name for name in variables if name in _PATHS]
+        return np.asarray(np.logical_and.reduce([fields.blank(name) for name in paths or variables]))
 
     def keys(self, fields: Fields, salt: int | None = None) -> Any:
         """Return the key of each line: a pyarrow string array, or, if salted, its SipHash-2-4 as uint64[n].
@@ -89,6 +96,11 @@ def key_template(rules: CacheRules, has: Callable[[str], bool]) -> KeyTemplate:
     rules : CacheRules
     has : callable
         Whether the log has a variable.
+
+    Raises
+    ------
+    UsageError
+        It has none of the template's, nor what could stand for one.
     """
     wanted = rules.key
     if not (has("uri") or has("document_uri")) or not (has("args") or has("query_string")):
@@ -109,6 +121,11 @@ def key_template(rules: CacheRules, has: Callable[[str], bool]) -> KeyTemplate:
         path_only |= part in ("uri", "document_uri") and stand_in == "request_uri"
         if part != "uri":
             notes.append(f"${stand_in} stands for ${part} in the key")
+    if not any(is_variable for _, is_variable in split_template(text)):
+        raise UsageError(
+            f"key={rules.key}: the log has no {_listed(lacking)}, so that all requests would be for one object; log it, or "
+            "name what is logged, as in key=$request_uri"
+        )
     if lacking:
         notes.insert(0, f"the log lacks {_listed(lacking)}: keys are {text.replace('{', '').replace('}', '')}")
     return KeyTemplate(text, path_only, tuple(notes))

@@ -88,7 +88,8 @@ def parse_log_format(text: str, *, name: str = "", escape: str = "default") -> L
     Raises
     ------
     UsageError
-        It has no variable, a ``$`` without a name, or two variables that nothing separates.
+        It has no variable, a ``$`` without a name, two variables that nothing separates, or a blank after a
+        ``$request`` without quotes.
     UnknownNameError
         There is no such way to escape.
     """
@@ -161,6 +162,12 @@ def split_template(text: str, where: str = "template") -> tuple[Part, ...]:
 
 
 def _check_separated(parts: tuple[Part, ...], where: str) -> None:
+    for before, part, after in zip((Part("", False), *parts), parts, parts[1:], strict=False):
+        if part == Part("request", True) and after.text.startswith(" ") and not before.text.endswith('"'):
+            raise UsageError(
+                f"{where}: $request holds blanks, and a blank follows it, so a line cannot be cut there. "
+                'Log it in quotes, "$request", or in parts: $request_method $request_uri'
+            )
     for one, two in pairwise(parts):
         if one.is_variable and two.is_variable:
             path_begins = one.text in HOSTS and two.text in PATHS

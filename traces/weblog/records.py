@@ -18,6 +18,7 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "duration_s": (np.float64, np.nan),
     "status": (np.int16, 0),
     "method": (np.uint8, 0),
+    "unnamed": (np.bool_, 0),
     "body": (np.int64, -1),
     "length": (np.int64, -1),
     "total": (np.int64, -1),
@@ -29,7 +30,8 @@ COLUMNS: dict[str, tuple[Any, float]] = {
     "dated": (np.bool_, 0),
 }
 """Column -> dtype, and the value of what a line does not say. Bytes are those of the body that was sent (``body``), of
-the whole object by Content-Length (``length``) or Content-Range (``total``); ``barred`` is why headers forbid storing."""
+the whole object by Content-Length (``length``) or Content-Range (``total``). ``unnamed``: nothing names the object;
+``barred``: why headers forbid storing."""
 
 
 class Vocabulary:
@@ -101,11 +103,20 @@ class Records:
         """The key of each number: uint64[n_objects] or a pyarrow string array."""
         return self._densifier.keys()
 
+    def lacking(self, name: str) -> int:
+        """How many lines are from where a column is not logged."""
+        having = {i for i, _ in self._columns.get(name, ())}
+        return sum(len(ids) for i, ids in enumerate(self._ids) if i not in having)
+
     def column(self, name: str) -> npt.NDArray[Any] | None:
-        """One column of all lines, or None if no line has it."""
+        """One column of all lines, or None if no line has it; what counts as GET, or as 200, is so where it is not logged."""
         if name not in self._columns:
             return None
         dtype, missing = COLUMNS[name]
+        if name == "method":
+            missing = self.methods.code("GET")
+        elif name == "status":
+            missing = 200
         chunks = dict(self._columns[name])
         return np.concatenate(
             [chunks.get(i, np.full(len(ids), missing, dtype)) for i, ids in enumerate(self._ids)], dtype=dtype

@@ -17,7 +17,7 @@ OPS = ("get", "set", "delete", "other")
 
 
 def head(
-    trace: of.Source,
+    traces: of.Parts,
     count: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="How many requests.")] = 10,
     split: of.Split = None,
     reader: of.Reader = None,
@@ -27,10 +27,10 @@ def head(
 ) -> None:
     """Show the first requests of a trace as they are understood."""
     from ....traces.batch import LOGGED
-    from ...sources import open_source
+    from ...sources import open_one
 
     selection = of.selection_of(count, None, None, split, None, 0)
-    opened = open_source(trace, selection, cache=False, **of.reader_options(reader, nginx_conf, max_bad))
+    opened = open_one(traces, selection, cache=False, **of.reader_options(reader, nginx_conf, max_bad))
     batch = next(opened.batches(count))
     columns = {
         name: values.tolist()

@@ -14,8 +14,11 @@ __all__ = ["sample"]
 
 def sample(
     rate: Annotated[str, typer.Argument(metavar="RATE", help="Share of the objects, as in 1%.")],
-    trace: of.Source,
+    traces: of.Parts,
     output: OutputTrace,
+    reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
     seed: of.Seed = 0,
     quiet: of.Quiet = False,
 ) -> None:
@@ -25,7 +28,8 @@ def sample(
 
     evictlab trace sample 1% big.parquet -o small.parquet
     """
-    from ...sources import open_source
+    from ...sources import open_one
 
     selection = of.selection_of(None, None, None, None, rate, seed)
-    write(open_source(trace, selection, cache=False), output, quiet)
+    options = of.reader_options(reader, nginx_conf, max_bad)
+    write(open_one(traces, selection, cache=False, **options), output, quiet)

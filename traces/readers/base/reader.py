@@ -26,6 +26,9 @@ TOLERATED = 0.01
 FORGIVEN = 10
 """... provided that more than this many are unreadable, or that the user has set the share."""
 
+SHOWN_REASONS = 8
+"""Why records were lost, in the message of a file without a request."""
+
 COMMON_OPTIONS = {"max_bad": "share of unreadable records above which the file is refused, such as 5% (default: 1%)"}
 """Options of every format, beside its own."""
 
@@ -65,7 +68,9 @@ class Reader(ABC):
     def __init__(self, source: Source, **options: Any) -> None:
         for option in options:
             if option not in self.OPTIONS and option not in COMMON_OPTIONS:
-                takes = "" if self.OPTIONS else f"Format {self.name} takes no options of its own."
+                takes = f"See: evictlab trace formats {self.name}"
+                if not self.OPTIONS:
+                    takes = f"Format {self.name} takes no options of its own."
                 raise UnknownNameError("option", option, [*self.OPTIONS, *COMMON_OPTIONS], takes)
         self.source = source
         self.options = options
@@ -99,8 +104,11 @@ class Reader(ABC):
                 yield batch
         self._judge(self._tolerated)
         if requests == 0:
-            lost = ", ".join(f"{n} {why}" for why, n in self.account.dropped.items())
-            raise FormatError(self.path, f"holds no request{f' ({lost})' if lost else ''}", hint=OVERRIDE)
+            reasons = self.account.dropped.most_common()
+            lost = ", ".join(f"{n} {why}" for why, n in reasons[:SHOWN_REASONS])
+            if len(reasons) > SHOWN_REASONS:
+                lost += f", and {len(reasons) - SHOWN_REASONS} more reasons"
+            raise FormatError(self.path, f"holds no request{f' ({lost})' if lost else ''}", hint=self._none_advice())
 
     @classmethod
     def walk(cls, readers: Sequence[Reader]) -> Iterator[Batch]:
@@ -160,6 +168,10 @@ class Reader(ABC):
             f"{also}{self._advice()}{OVERRIDE} To leave such records out: max_bad={share:g}% (now "
             f"{100 * self._tolerated:g}%).",
         )
+
+    def _none_advice(self) -> str:
+        """What to try where no record is a request."""
+        return OVERRIDE
 
     def _advice(self) -> str:
         """What to try before another format, ending in a blank; for the message of an unreadable file."""

@@ -165,6 +165,8 @@ def _http(config: RealConfig, places: Places) -> list[str]:
         f"        proxy_cache_valid any {config.ttl_s}s;",
         f"        proxy_cache_min_uses {config.min_uses};",
         f"        proxy_cache_lock {_switch(config.lock)};",
+        f"        proxy_cache_lock_age {round(config.lock_age_s * 1000)}ms;",
+        f"        proxy_cache_lock_timeout {round(config.lock_timeout_s * 1000)}ms;",
         f"        proxy_cache_use_stale {stale};",
         f"        proxy_cache_background_update {_switch(config.background_update)};",
         "        proxy_pass http://origin;",

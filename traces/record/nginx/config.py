@@ -27,7 +27,7 @@ class RealConfig:
     inactive_s : int
         ``inactive``, whole seconds: an entry that nobody asked for so long is removed.
     keys_zone : str
-        Size of the shared memory, as NGINX writes it; 1m holds about 8,000 keys.
+        Size of the shared memory, as NGINX writes it; 1m holds 8,095 keys.
     manager_files : int
         Files that the cache manager removes before it pauses.
     manager_threshold_s, manager_sleep_s : float
@@ -37,6 +37,8 @@ class RealConfig:
         Else it looks again after this time; how, without a change to NGINX, says `ticker`.
     lock, use_stale_updating, background_update : bool
         ``proxy_cache_lock``, ``proxy_cache_use_stale updating``, ``proxy_cache_background_update``.
+    lock_age_s, lock_timeout_s : float
+        ``proxy_cache_lock_age``, ``proxy_cache_lock_timeout``; whole milliseconds.
     min_uses : int
         ``proxy_cache_min_uses``.
     workers : int
@@ -64,6 +66,8 @@ class RealConfig:
     manager_sleep_s: float = 0.05
     manager_interval_s: float | None = None
     lock: bool = False
+    lock_age_s: float = 5.0
+    lock_timeout_s: float = 5.0
     min_uses: int = 1
     use_stale_updating: bool = False
     background_update: bool = False
@@ -77,7 +81,7 @@ class RealConfig:
             value = getattr(self, name)
             if value != int(value) or value < 1:
                 raise UsageError(f"{name} is {value!r}; NGINX takes whole numbers from 1")
-        for name in ("manager_threshold_s", "manager_sleep_s"):
+        for name in ("manager_threshold_s", "manager_sleep_s", "lock_age_s", "lock_timeout_s"):
             if not 0.001 <= getattr(self, name) < 3600:
                 raise UsageError(f"{name} is {getattr(self, name)!r}; NGINX counts whole milliseconds from 1")
         if not 0 <= self.settle_s <= 3600:
@@ -91,3 +95,8 @@ class RealConfig:
             raise UsageError(f"keys_zone {self.keys_zone!r} is no size as NGINX writes it; an example is 64m")
         if self.background_update and not self.use_stale_updating:
             raise UsageError("background_update without use_stale_updating does nothing in NGINX; set both")
+
+    @property
+    def keys_zone_bytes(self) -> int:
+        """Bytes of the shared memory."""
+        return int(self.keys_zone[:-1]) << (10 if self.keys_zone[-1] in "kK" else 20)

@@ -80,6 +80,8 @@ class Recording:
     body_bytes : int64[n_requests]
     upstream_s : float32[n_requests]
         Seconds that the origin took, to 1/1000; NaN where it was not asked.
+    start_unix_s : float
+        The start of the run by the clock of the machine, seconds since 1970: NGINX counts lifetimes in whole ones.
     samples : Samples
         What the folder of the cache weighed.
     rounds : Rounds or None
@@ -110,6 +112,7 @@ class Recording:
     http_status: npt.NDArray[np.uint16]
     body_bytes: npt.NDArray[np.int64]
     upstream_s: npt.NDArray[np.float32]
+    start_unix_s: float
     samples: Samples
     rounds: Rounds | None
     manager_start_s: float

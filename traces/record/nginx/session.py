@@ -95,6 +95,7 @@ def record(
         manager, manager_start_s = nginx.manager_started()
         weigher = stack.enter_context(Helper("disk", str(places.cache), str(places.samples), str(SAMPLE_S)))
         time.sleep(max(0.0, manager_start_s + config.settle_s - LEAD_S - time.monotonic()))
+        since_1970_s = time.time() - time.monotonic()
         run = drive(places.client, plan, connections, progress, nginx.check)
         time.sleep(2 * SAMPLE_S)  # a look at what is left
         weigher.close()
@@ -123,6 +124,7 @@ def record(
             http_status=answers.http_status,
             body_bytes=answers.body_bytes,
             upstream_s=answers.upstream_s,
+            start_unix_s=since_1970_s + run.start_s,
             samples=_samples(places.samples, run.start_s),
             rounds=_shifted(read_manager_log(places.manager_log, manager), run.start_s)
             if config.watch_manager

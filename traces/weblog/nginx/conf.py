@@ -1,24 +1,29 @@
 """What nginx.conf says about logs and the proxy cache, with NGINX's own inheritance.
 
 A directive that stands in a block replaces, for that block and those inside it, all
-of the same name from outside: they are never merged. crossplane reads the file and
-what it includes.
+of the same name from outside: they are never merged.
 
 Source: nginx.org, modules ngx_http_log_module and ngx_http_proxy_module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ...errors import FormatError, MissingExtraError, UsageError
+from ...errors import UsageError
+from ..log_format import BUILTIN
 from .cache import CachePath, ProxyCache, cache_path, proxy_cache
 from .directives import Directive, Inherited
+from .parse import parse_conf
 
-__all__ = ["AccessLog", "LogFormatText", "NginxConf", "conf_files", "read_nginx_conf"]
+__all__ = ["AccessLog", "LogFormatText", "NginxConf", "read_nginx_conf"]
+
+_ROTATION = re.compile(r"([.-]\d.*|\.(gz|zst|zstd|xz|bz2)|\*)?")
+"""What follows a log's name in that of a rotated file, or in a pattern for all of them."""
 
 
 class LogFormatText(NamedTuple):
@@ -34,6 +39,15 @@ class AccessLog(NamedTuple):
     path: str
     format: str
     condition: str
+
+    def is_file(self, file_name: str) -> bool:
+        """Whether a file of that name is this log, or what rotation has made of it."""
+        name = Path(self.path).name
+        return bool(file_name) and file_name.startswith(name) and bool(_ROTATION.fullmatch(file_name[len(name) :]))
+
+    def is_called(self, name: str) -> bool:
+        """Whether a user who says so means this log: by its path, its file name or its format."""
+        return name in (self.path, Path(self.path).name, self.format)
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,9 @@ class NginxConf:
     notes: tuple[str, ...]
 
 
-def read_nginx_conf(path: str | Path, *, log_name: str = "", zone: str = "") -> NginxConf:
+def read_nginx_conf(
+    path: str | Path, *, log_name: str = "", zone: str = "", location: str = "", file_name: str = ""
+) -> NginxConf:
     """Read nginx.conf and the files that it includes.
 
     Parameters
@@ -77,6 +93,10 @@ def read_nginx_conf(path: str | Path, *, log_name: str = "", zone: str = "") -> 
         Only locations that write this ``access_log``: its path, its file name or its format.
     zone : str
         Only the cache of this ``keys_zone``.
+    location : str
+        Only the cache in this ``location``: its pattern, or the number of its line.
+    file_name : str
+        Of the log that is read: of several caches the one of the ``access_log`` with that name is taken.
 
     Raises
     ------
@@ -88,11 +108,10 @@ def read_nginx_conf(path: str | Path, *, log_name: str = "", zone: str = "") -> 
         crossplane is not installed.
     """
     path = Path(path)
-    files, blocks = _parsed(path)
+    files, blocks = parse_conf(path)
     formats: dict[str, LogFormatText] = {}
     paths: dict[str, CachePath] = {}
     logs: dict[AccessLog, None] = {}
-    caches: dict[ProxyCache, list[str]] = {}
     for block in blocks:
         for found in block.own("log_format"):
             name, format_ = _log_format(found)
@@ -101,92 +120,90 @@ def read_nginx_conf(path: str | Path, *, log_name: str = "", zone: str = "") -> 
             made = cache_path(found)
             paths[made.zone] = made
         logs.update(dict.fromkeys(_access_logs(block.own("access_log"))))
-    for block in _cached(blocks):
-        written = _access_logs(block.all("access_log"))
-        if log_name and not any(_is_called(log, log_name) for log in written):
-            continue
-        caches.setdefault(proxy_cache(block, paths), []).append(block.place)
-    if log_name and not any(_is_called(log, log_name) for log in logs):
+    cached = [
+        _Cached(proxy_cache(block, paths), block, _access_logs(block.all("access_log"))) for block in _cached(blocks)
+    ]
+    _check_named(path, log_name, zone, location, list(logs), cached)
+    chosen = [each for each in cached if each.fits(log_name, zone, location)]
+    own = [each for each in chosen if any(log.is_file(file_name) for log in each.logs)]
+    if len(_distinct(chosen)) > 1 and own:
+        chosen = own
+    caches = _distinct(chosen)
+    if len(caches) > 1:
+        listed = "; ".join(
+            f"zone {cache.zone} in {places[0].block.title} ({places[0].block.place})"
+            for cache, places in caches.items()
+        )
+        raise UsageError(
+            f"{path} has several caches: {listed}. Name one: zone=NAME, location=PATTERN (or its line), or the log "
+            "that it writes: log=NAME"
+        )
+    shown = [log for log in logs if not log_name or log.is_called(log_name)]
+    written = dict.fromkeys(log for each in chosen for log in each.logs if log in shown) or shown
+    of_file = [log for log in written if log.is_file(file_name)] or written
+    notes = [f"the log is sampled: if={log.condition}" for log in of_file if log.condition]
+    notes += [
+        f"{path.name} does not define log_format {log.format}, in which {log.path} is written"
+        for log in of_file
+        if log.format not in formats and log.format not in BUILTIN
+    ]
+    cache = next(iter(caches), None)
+    if cache:
+        notes += cache.notes
+    distinct = tuple(dict.fromkeys(each.cache for each in cached))
+    return NginxConf(path, files, formats, tuple(shown), distinct, cache, tuple(dict.fromkeys(notes)))
+
+
+class _Cached(NamedTuple):
+    """A block whose answers are cached, with its cache and the logs that it writes."""
+
+    cache: ProxyCache
+    block: Inherited
+    logs: list[AccessLog]
+
+    def fits(self, log_name: str, zone: str, location: str) -> bool:
+        """Whether it is what the user named; an empty name fits all."""
+        return (
+            (not log_name or any(log.is_called(log_name) for log in self.logs))
+            and (not zone or self.cache.zone == zone)
+            and (not location or self.is_at(location))
+        )
+
+    def is_at(self, location: str) -> bool:
+        """Whether it is the location of that pattern, or in that line."""
+        return location in self.block.title.split()[1:] or self.block.place.endswith(f", line {location}")
+
+
+def _check_named(
+    path: Path, log_name: str, zone: str, location: str, logs: list[AccessLog], cached: list[_Cached]
+) -> None:
+    """Refuse names that the configuration does not have, with those that it has."""
+    if log_name and not any(log.is_called(log_name) for log in logs):
         known = ", ".join(dict.fromkeys(log.path for log in logs)) or "none"
         raise UsageError(f"{path} has no access_log {log_name!r}; it has: {known}")
-    chosen = [cache for cache in caches if not zone or cache.zone == zone]
-    if zone and not chosen:
-        known = ", ".join(dict.fromkeys(cache.zone for cache in caches)) or "none"
+    if zone and not any(each.cache.zone == zone for each in cached):
+        known = ", ".join(dict.fromkeys(each.cache.zone for each in cached)) or "none"
         raise UsageError(f"{path} has no proxy_cache {zone!r}; it has: {known}")
-    if len(chosen) > 1:
-        listed = "; ".join(f"zone {cache.zone} in {caches[cache][0]}" for cache in chosen)
-        raise UsageError(
-            f"{path} has several caches: {listed}. Name one: zone=NAME, or the log that it writes: log=NAME"
-        )
-    shown = [log for log in logs if not log_name or _is_called(log, log_name)]
-    notes = [f"the log is sampled: if={log.condition}" for log in shown if log.condition]
-    if chosen:
-        notes += chosen[0].notes
-    return NginxConf(
-        path, files, formats, tuple(shown), tuple(caches), chosen[0] if chosen else None, tuple(dict.fromkeys(notes))
+    if location and not any(each.is_at(location) for each in cached):
+        known = ", ".join(dict.fromkeys(each.block.title for each in cached)) or "none"
+        raise UsageError(f"{path} has no location {location!r} with a cache; it has: {known}")
+    named = ", ".join(
+        f"{what}={name}" for what, name in (("log", log_name), ("zone", zone), ("location", location)) if name
     )
+    if (zone or location) and not any(each.fits(log_name, zone, location) for each in cached):
+        raise UsageError(f"{path} has no cache with {named} at once; leave one of them out")
 
 
-def conf_files(path: str | Path) -> tuple[Path, ...]:
-    """The file and all that it includes: whatever depends on `path` depends on them.
-
-    Raises
-    ------
-    FormatError
-        A file is missing, or cannot be read as configuration.
-    MissingExtraError
-        crossplane is not installed.
-    """
-    return _parsed(Path(path))[0]
-
-
-def _parsed(path: Path) -> tuple[tuple[Path, ...], list[Inherited]]:
-    try:
-        import crossplane
-    except ImportError:
-        raise MissingExtraError("reading nginx.conf", "nginx") from None
-    # Parts of a configuration are welcome, so that nothing is said about what stands where.
-    try:
-        found = crossplane.parse(str(path), check_ctx=False)
-    except UnicodeDecodeError as error:
-        raise FormatError(path, f"is no configuration of NGINX: {error}") from None
-    for fault in found["errors"]:
-        where = f"line {fault['line']}" if fault["line"] else ""
-        problem = str(fault["error"]).removesuffix(f" in {fault['file']}:{fault['line']}").strip()
-        hint = "Includes are sought from the folder of the file that is named." if "No such file" in problem else ""
-        raise FormatError(fault["file"], problem, where, hint)
-    config = found["config"]
-    blocks = [Inherited(None, str(path), "main")]
-    _fill(config, 0, config[0]["parsed"], blocks[0], blocks)
-    return tuple(Path(each["file"]) for each in config), blocks
-
-
-def _fill(config: list[Any], file: int, statements: list[Any], block: Inherited, blocks: list[Inherited]) -> None:
-    """Collect the directives of a block, then go into the blocks inside, which inherit all of them."""
-    inner = []
-    for number, statement in _flattened(config, file, statements):
-        directive = Directive(
-            config[number]["file"], statement["line"], statement["directive"], tuple(statement["args"])
-        )
-        if "block" in statement:
-            inner.append((number, directive, statement["block"]))
-        else:
-            block.add(directive)
-    for number, directive, body in inner:
-        title = " ".join((directive.name, *directive.args))
-        nested = Inherited(block, directive.place, title)
-        blocks.append(nested)
-        _fill(config, number, body, nested, blocks)
-
-
-def _flattened(config: list[Any], file: int, statements: list[Any]) -> Iterator[tuple[int, Any]]:
-    """The statements, with those of included files in the place of ``include``, each with its file's number."""
-    for statement in statements:
-        if statement["directive"] == "include":
-            for number in statement.get("includes", ()):
-                yield from _flattened(config, number, config[number]["parsed"])
-        else:
-            yield file, statement
+def _distinct(chosen: list[_Cached]) -> dict[ProxyCache, list[_Cached]]:
+    """The caches with their blocks. Those that differ only in where requests go are one, of which that is not known."""
+    found: dict[ProxyCache, list[_Cached]] = {}
+    for each in chosen:
+        found.setdefault(each.cache, []).append(each)
+    if len({replace(cache, proxy_pass="") for cache in found}) < len(found):
+        found = {}
+        for each in chosen:
+            found.setdefault(replace(each.cache, proxy_pass=""), []).append(each)
+    return found
 
 
 def _log_format(found: Directive) -> tuple[str, LogFormatText]:
@@ -207,10 +224,6 @@ def _access_logs(found: tuple[Directive, ...]) -> list[AccessLog]:
         condition = next((word.removeprefix("if=") for word in rest if word.startswith("if=")), "")
         logs.append(AccessLog(path, named[0] if named else "combined", condition))
     return logs
-
-
-def _is_called(log: AccessLog, name: str) -> bool:
-    return name in (log.path, Path(log.path).name, log.format)
 
 
 def _cached(blocks: list[Inherited]) -> list[Inherited]:

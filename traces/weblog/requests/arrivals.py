@@ -19,6 +19,9 @@ SPREAD = "one-second stamp -> spread within its second"
 
 UNREADABLE = "time unreadable -> that of the line before"
 
+LONGEST_S = 1e8
+"""A duration of three years and more is none."""
+
 TIES = ("order", "reverse", "shuffle")
 
 
@@ -64,7 +67,7 @@ def arrivals(
     coarse : bool[n]
         The stamp has whole seconds only.
     duration_s : float64[n], optional
-        NaN is unknown: such a request counts as instantaneous.
+        NaN is unknown: such a request counts as instantaneous, as does one below 0 s or of `LONGEST_S` and more.
     ties : {"order", "reverse", "shuffle"}
         Order within a second of stamps without fractions.
     seed : int
@@ -75,7 +78,9 @@ def arrivals(
     latest = np.maximum.accumulate(filled)
     jumps = latest - filled
     spread_s = _spread(filled, coarse, ties, seed)
-    times_s = spread_s if duration_s is None else spread_s - np.where(duration_s > 0, duration_s, 0.0)
+    times_s = spread_s
+    if duration_s is not None:
+        times_s = spread_s - np.where((duration_s > 0) & (duration_s < LONGEST_S), duration_s, 0.0)
     return Arrivals(
         times_s,
         np.argsort(times_s, kind="stable"),

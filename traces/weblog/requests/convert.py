@@ -7,6 +7,7 @@ response, and a response of its status is stored. All others are counted with th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...batch import LOGGED, Account, Batch
+from ...normalise import LARGEST_SIZE
 from ...units import format_duration
 from ..records import Records
 from ..rules import OF_THE_OBJECT, CacheRules
@@ -23,9 +25,17 @@ from .costs import costs_of
 from .sizes import Evidence, sizes_of
 from .ttls import ttls_of
 
-__all__ = ["NO_METHOD", "Choices", "convert"]
+__all__ = ["ABSURD", "NO_METHOD", "NO_OBJECT", "Choices", "convert"]
+
+_METHOD = re.compile(
+    "GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|QUERY|PURGE|BAN|REFRESH|PRI|PROPFIND|PROPPATCH|MKCOL|COPY|MOVE|"
+    "LOCK|UNLOCK|REPORT|SEARCH"
+)
+"""Methods that are named where they are left out; clients send any word there."""
 
 NO_METHOD = "no request line"
+NO_OBJECT = "no URL"
+ABSURD = "size of 2^53 bytes or more -> unknown"
 _SERVED = tuple(LOGGED.index(word) for word in ("HIT", "STALE", "UPDATING", "REVALIDATED"))
 
 
@@ -126,16 +136,16 @@ class _Part:
 def _timing(records: Records, choices: Choices, account: Account) -> Arrivals | None:
     end_s = records.column("end_s")
     if end_s is None or not np.isfinite(end_s).any():
-        account.notes.append("the log has no times: requests stand in the order of the file")
+        account.notes.append("the log has no times that can be read: requests stand in the order of the file")
         return None
     coarse = records.column("coarse")
     coarse = np.zeros(len(end_s), bool) if coarse is None else coarse
     timing = arrivals(end_s, coarse, records.column("duration_s"), ties=choices.ties, seed=choices.tie_seed)
     if timing.backwards:
         done = "sorted by arrival" if choices.by_arrival else "left as they stand"
+        lines = "1 line" if timing.backwards == 1 else f"{timing.backwards:,} lines"
         account.notes.append(
-            f"{timing.backwards:,} lines ended before one above them, by {format_duration(timing.largest_jump_s)} "
-            f"at most: {done}"
+            f"{lines} ended before one above, by {format_duration(timing.largest_jump_s)} at most: {done}"
         )
     return timing
 
@@ -150,14 +160,18 @@ def _kept(records: Records, rules: CacheRules, choices: Choices, account: Accoun
             keep[which] = False
 
     method = records.column("method")
-    if method is None:
-        account.notes.append("the log has no method: all requests count as GET")
-    else:
+    if lacking := records.lacking("method"):
+        which = "all requests" if method is None else f"{lacking:,} of its lines"
+        account.notes.append(f"the log has no method: {which} count as GET")
+    if method is not None:
         for code, word in enumerate(records.methods.words):
             if word in ("", "-"):
                 leave_out(method == code, NO_METHOD)
             elif not choices.everything and word not in rules.methods:
-                leave_out(method == code, f"method {word}")
+                leave_out(method == code, f"method {word}" if _METHOD.fullmatch(word) else "unknown method")
+    unnamed = records.column("unnamed")
+    if unnamed is not None:
+        leave_out(unnamed, NO_OBJECT)
     if choices.everything:
         return keep
     # What the real cache served is stored, whatever the headers of a response that is not new say by now.
@@ -168,8 +182,10 @@ def _kept(records: Records, rules: CacheRules, choices: Choices, account: Accoun
         for code, reason in enumerate(records.reasons.words[1:], start=1):
             leave_out((barred == code) & ~served, reason)
     status, ttl_s = records.column("status"), records.column("ttl_s")
+    if lacking := records.lacking("status"):
+        which = "all responses" if status is None else f"{lacking:,} of its lines"
+        account.notes.append(f"the log has no status: {which} count as cacheable")
     if status is None:
-        account.notes.append("the log has no status: all responses count as cacheable")
         return keep
     fresh = np.zeros(len(records), bool) if ttl_s is None else ttl_s > 0
     stored = set(np.unique(status[served & keep]).tolist())
@@ -193,7 +209,11 @@ def _sizes(
 
     def said(name: str) -> npt.NDArray[np.int64]:
         column = part.get(name)
-        return nothing if column is None else column
+        if column is None:
+            return nothing
+        absurd = column > LARGEST_SIZE
+        _count(account, ABSURD, absurd)
+        return np.where(absurd, -1, column)
 
     status = part.get("status")
     status = np.full(n, 200) if status is None else status
@@ -202,8 +222,10 @@ def _sizes(
     of_object = np.isin(status, OF_THE_OBJECT)
     stored = body
     ratio = part.get("gzip_ratio")
-    if ratio is not None and (packed := (ratio > 0) & (body >= 0) & ~(whole & (length >= 0))).any():
-        stored = np.where(packed, np.round(body * np.where(packed, ratio, 1.0)), body).astype(np.int64)
+    unpacked = body * np.where(ratio > 0, ratio, 0.0) if ratio is not None else nothing
+    packed = (unpacked > 0) & (unpacked <= LARGEST_SIZE) & (body >= 0) & ~(whole & (length >= 0))
+    if packed.any():
+        stored = np.where(packed, np.round(np.where(packed, unpacked, 0.0)).astype(np.int64), body)
         account.notes.append(
             f"{int(packed.sum()):,} responses were compressed on the way: stored size = body x $gzip_ratio, about"
         )

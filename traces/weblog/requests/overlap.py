@@ -3,6 +3,9 @@
 Where the first line of the later file stands in the earlier one, both must go on alike, byte
 for byte, until one of them ends. A single line in common proves nothing: a client may well
 ask for the same thing twice in a second.
+
+To look for a line, a file is read again. So that a hundred files are not read a hundred times
+each, hashes of their lines, made while they are read anyway, tell where there is nothing to find.
 """
 
 from __future__ import annotations
@@ -11,9 +14,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from ...readers.base.source import Source
 
-__all__ = ["Repeated", "repeated"]
+__all__ = ["Repeated", "first_line", "line_hashes", "repeated"]
+
+_KEY = np.zeros(2, np.uint64)
 
 _TRIES = 8
 """How many places are tried where the first line of the later file stands in the earlier one."""
@@ -37,10 +45,26 @@ class Repeated(NamedTuple):
     whole: bool = False
 
 
+def first_line(source: Source) -> bytes:
+    """The first line of a file as `Source.blocks` has it, with its newline; empty if it has no end."""
+    line, newline, _ = source.head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    return line.removesuffix(b"\r") + newline if newline else b""
+
+
+def line_hashes(block: bytes) -> npt.NDArray[np.uint64]:
+    """Return a hash of each line that has an end, with it."""
+    from ..siphash import fill_siphashes
+
+    data = np.frombuffer(block, np.uint8)
+    offsets = np.r_[0, np.flatnonzero(data == ord("\n")) + 1]
+    hashes = np.empty(len(offsets) - 1, np.uint64)
+    fill_siphashes(offsets, data, _KEY, hashes)
+    return hashes
+
+
 def repeated(earlier: Source, later: Source) -> Repeated:
     """Find out how much of the start of `later` is at the end of, or anywhere in, `earlier`."""
-    _, block = next(later.blocks())
-    line = block[: block.find(b"\n") + 1]
+    line = first_line(later)
     if not line:
         return Repeated()
     for at in islice(_places(earlier, line), _TRIES):

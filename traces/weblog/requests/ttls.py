@@ -39,7 +39,9 @@ def ttls_of(
     ttls = np.full(len(ids), np.nan, np.float32) if header_s is None else header_s.copy()
     if doubtful is not None and doubtful.any():
         order = by_group(ids)
-        ttls[order] = nearest_value(ids[order], ttls[order], np.isfinite(ttls[order]) & ~doubtful[order])[0]
+        better = nearest_value(ids[order], ttls[order], np.isfinite(ttls[order]) & ~doubtful[order])[0]
+        # Only there: a response without a header that says how long has none, whatever its neighbours had.
+        ttls[order] = np.where(doubtful[order], better, ttls[order])
     if status is not None and rules.valid:
         for code in np.unique(status).tolist():
             seconds = rules.seconds(code)
