@@ -95,6 +95,18 @@ class NginxCheck:
         same = self.real.hits[answered] == self.simulated.served[answered]
         return float(same.mean())
 
+    @property
+    def manager_p90_s(self) -> float | None:
+        """Time between two rounds of a manager that looks often, which nine of ten do not exceed.
+
+        None for a stock one, and where `RealConfig.watch_manager` is not set or NGINX has no ``--with-debug``.
+        """
+        rounds = self.real.rounds
+        if rounds is None or self.real.config.manager_interval_s is None:
+            return None
+        during = rounds.t_s[(rounds.t_s >= 0) & (rounds.t_s <= self.real.duration_s)]
+        return float(np.quantile(np.diff(during), 0.9)) if len(during) > 1 else None
+
     def series(self) -> dict[str, npt.NDArray[Any]]:
         """Bytes in the cache over time, of both: ``real_s``, ``real_bytes``, ``simulated_s``, ``simulated_bytes``."""
         samples = self.real.samples
@@ -131,6 +143,7 @@ class NginxCheck:
             "predicted_origin_requests": simulated.origin_requests,
             "manager_start_s": real.manager_start_s,
             "removal_s": 0.0 if simulated.config.manager is None else simulated.config.manager.delete_s,
+            "manager_p90_ms": None if (slow := self.manager_p90_s) is None else 1000 * slow,
             "late_p99_ms": None if late is None else 1000 * late.p99_s,
             "failed": len(real.failed),
             "nginx": real.version,

@@ -40,6 +40,7 @@ def test_a_tight_cache_is_predicted():
     # The folder is looked at every 50 ms: the top of a short peak may be missed.
     assert row["real_peak_bytes"] < 1.2 * row["predicted_peak_bytes"]
     assert row["real_peak_bytes"] > row["max_size_bytes"]
+    assert made.manager_p90_s is None  # nobody watched it
     # What NGINX asked of the origin is what was no hit.
     assert row["real_origin_requests"] == len(made.real.source) - int(made.real.hits.sum())
 
@@ -88,6 +89,7 @@ ROW = {
     "real_final_bytes": 82_000_000,
     "predicted_final_bytes": 80_000_000,
     "late_p99_ms": 31.0,
+    "manager_p90_ms": None,
     "series": {"real_s": [0, 1], "real_bytes": [0, 5], "simulated_s": [0, 1], "simulated_bytes": [0, 6]},
 }
 
@@ -97,7 +99,10 @@ def test_a_page_says_what_is_missed(tmp_path):
     said = " ".join(page.remarks)
     assert "+0.0100 (zipf, 25MiB, stock), NOT within the 0.005 aimed at" in said
     assert "82.0 MB on disk (predicted 80.0 MB" in said
-    assert "too busy to send on time" in said
+    assert "sent more than 20 ms late: zipf 25MiB stock." in said
+    assert "rounds of the manager" not in said
+    slow = ROW | {"manager": "50ms", "manager_p90_ms": 80.0, "late_p99_ms": 1.0}
+    assert "1.5 times its interval: zipf 25MiB 50ms." in " ".join(study.reproduction([slow]).remarks)
     assert "series" not in page.rows[0]
     files = page.write(tmp_path, {"command": "c"})
     assert [file.suffix for file in files] == [".md", ".csv", ".png"]

@@ -14,11 +14,9 @@ import pytest
 from every_policy import (
     BLIND_TO_NAMES,
     EVERY,
-    PLUG_IN,
     REGISTERED,
     RULES,
     N,
-    ObjectPolicy,
     can,
     is_random,
     modes,
@@ -35,22 +33,7 @@ from evictlab.traces.request import RequestTrace
 
 from interpreted import next_use_of, run_policy
 
-
-@pytest.fixture(scope="module", autouse=True)
-def plug_in(tmp_path_factory):
-    """The plug-in's file, for as long as these tests run."""
-    path = tmp_path_factory.mktemp("plug_in") / "plug_in_of_the_laws.py"
-    path.write_text(PLUG_IN)
-    yield path
-    registry._SPECS.pop("plug_in_of_the_laws", None)
-
-
-@pytest.fixture
-def policy(request, plug_in) -> Policy:
-    """The policy named by the test's parameter."""
-    return ObjectPolicy() if request.param == "object" else parse_policy(request.param.replace("plug-in", str(plug_in)))
-
-
+pytestmark = pytest.mark.usefixtures("plug_in")
 every = pytest.mark.parametrize("policy", EVERY, indirect=True)
 
 

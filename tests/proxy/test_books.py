@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from every_policy import EVERY, PLUG_IN, ObjectPolicy, can, modes, short_trace
+from every_policy import EVERY, can, modes, short_trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evictlab.policies import Policy, parse_policy, registry
 from evictlab.policies.contract import find
 from evictlab.sim.proxy import SYNC, CacheManager, ProxyConfig, runs, simulate_proxy
 from evictlab.sim.proxy.follower import Follower
@@ -19,22 +18,7 @@ from evictlab.sim.proxy.zone import Zone
 from evictlab.traces.errors import CapabilityError
 from evictlab.traces.request import RequestTrace
 
-
-@pytest.fixture(scope="module", autouse=True)
-def plug_in(tmp_path_factory):
-    """The plug-in's file, for as long as these tests run."""
-    path = tmp_path_factory.mktemp("plug_in") / "plug_in_of_the_laws.py"
-    path.write_text(PLUG_IN)
-    yield path
-    registry._SPECS.pop("plug_in_of_the_laws", None)
-
-
-@pytest.fixture
-def policy(request, plug_in) -> Policy:
-    """The policy named by the test's parameter."""
-    return ObjectPolicy() if request.param == "object" else parse_policy(request.param.replace("plug-in", str(plug_in)))
-
-
+pytestmark = pytest.mark.usefixtures("plug_in")
 every = pytest.mark.parametrize("policy", EVERY, indirect=True)
 
 
