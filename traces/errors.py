@@ -11,7 +11,9 @@
     │   └── FormatError           a file, a line, a value: unreadable   1
     ├── PredictionError           predictions do not fit the trace      1
     ├── ResultError               results cannot be read or written     1
-    └── MissingExtraError         a part that is not installed          1
+    ├── MissingExtraError         a part that is not installed          1
+    ├── MissingNginxError         no NGINX to record (record.nginx)     1
+    └── NginxError                it does not start, or dies            1
 
 Each message is a small lesson: what, where, the value, the nearest valid one,
 what to do next.

@@ -90,6 +90,7 @@ ROW = {
     "predicted_final_bytes": 80_000_000,
     "late_p99_ms": 31.0,
     "manager_p90_ms": None,
+    "uncounted_bytes": None,
     "series": {"real_s": [0, 1], "real_bytes": [0, 5], "simulated_s": [0, 1], "simulated_bytes": [0, 6]},
 }
 
@@ -101,6 +102,10 @@ def test_a_page_says_what_is_missed(tmp_path):
     assert "82.0 MB on disk (predicted 80.0 MB" in said
     assert "sent more than 20 ms late: zipf 25MiB stock." in said
     assert "rounds of the manager" not in said
+    lost = " ".join(study.reproduction([ROW | {"uncounted_bytes": 480_000}]).remarks)
+    assert "lost count" in lost
+    assert "zipf 25MiB stock (0.48 MB)" in lost
+    assert "lost count" not in said
     slow = ROW | {"manager": "50ms", "manager_p90_ms": 80.0, "late_p99_ms": 1.0}
     assert "1.5 times its interval: zipf 25MiB 50ms." in " ".join(study.reproduction([slow]).remarks)
     assert "series" not in page.rows[0]
