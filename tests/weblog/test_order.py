@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
+from access_logs import asked, combined, read
 
-from evictlab.traces import RequestTrace, open_trace, scan
+from evictlab.traces import open_trace, scan
 from evictlab.traces.errors import FormatError, UsageError
 from evictlab.traces.readers.base.source import Source
 from evictlab.traces.weblog.requests.overlap import Repeated, repeated
-
-
-def combined(*lines: tuple[Any, ...]) -> str:
-    """Lines from (second of 10:00, request, status, body)."""
-    return "".join(
-        f'192.0.2.{i} - - [25/Nov/2026:10:{second // 60:02}:{second % 60:02} +0000] "{request}" {status} {body} "-" "UA"\n'
-        for i, (second, request, status, body) in enumerate(lines)
-    )
-
-
-def read(path: str | Path | list[Path], **options: Any) -> RequestTrace:
-    trace = open_trace(path, cache=False, **options)
-    account = trace.provenance.account
-    assert account.records == trace.n_requests + sum(account.dropped.values())
-    return trace
-
-
-def asked(trace: RequestTrace) -> list[Any]:
-    return [trace.keys.tolist()[i] for i in trace.ids.tolist()]
 
 
 @pytest.mark.parametrize("packed", [False, True])

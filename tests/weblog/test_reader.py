@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+from access_logs import asked, combined, read
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evictlab.sim import replay
-from evictlab.traces import RequestTrace, open_trace
+from evictlab.traces import open_trace
 from evictlab.traces.batch import LOGGED
 from evictlab.traces.errors import FormatError, UnknownNameError, UsageError
 from evictlab.traces.readers import open_reader
@@ -59,25 +59,6 @@ def test_every_line_of_a_real_log_is_accounted_for(shared_data: Path, name: str)
         note = next(row for row in csv.DictReader(manifest) if name in row["file"])["note"]
     assert f"lines {account.records}," in note
     assert account.dropped["method POST"] > 0 or "GET share 0.998" in note
-
-
-def combined(*lines: tuple[Any, ...]) -> str:
-    """Lines from (second of 10:00, request, status, body)."""
-    return "".join(
-        f'192.0.2.{i} - - [25/Nov/2026:10:{second // 60:02}:{second % 60:02} +0000] "{request}" {status} {body} "-" "UA"\n'
-        for i, (second, request, status, body) in enumerate(lines)
-    )
-
-
-def read(path: str | Path | list[Path], **options: Any) -> RequestTrace:
-    trace = open_trace(path, cache=False, **options)
-    account = trace.provenance.account
-    assert account.records == trace.n_requests + sum(account.dropped.values())
-    return trace
-
-
-def asked(trace: RequestTrace) -> list[Any]:
-    return [trace.keys.tolist()[i] for i in trace.ids.tolist()]
 
 
 LOG = combined(

@@ -6,23 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from access_logs import asked, read
 
-from evictlab.traces import RequestTrace, open_trace, scan
+from evictlab.traces import open_trace, scan
 from evictlab.traces.errors import UsageError
 from evictlab.traces.readers import open_reader
 from evictlab.traces.readers.access_log import AccessLog
-
-
-def read(path: str | Path | list[Path], **options: Any) -> RequestTrace:
-    trace = open_trace(path, cache=False, **options)
-    account = trace.provenance.account
-    assert account.records == trace.n_requests + sum(account.dropped.values())
-    return trace
-
-
-def asked(trace: RequestTrace) -> list[Any]:
-    return [trace.keys.tolist()[i] for i in trace.ids.tolist()]
-
 
 CONF = """http {
   log_format timed '$msec|$request_time|$request_method|$host|$request_uri|$status|$body_bytes_sent|$upstream_cache_status';
