@@ -73,6 +73,7 @@ class Run:
     manager: str
     rate_per_s: float
     connections: int
+    repeat: int = 0
 
     @property
     def config(self) -> RealConfig:
@@ -91,7 +92,7 @@ class Run:
     def key(self) -> str:
         """What the result depends on, as text."""
         about = [self.workload, self.trace.name, len(self.trace), self.size, self.manager]
-        return json.dumps([*about, self.rate_per_s, self.connections, SETTLE_S])
+        return json.dumps([*about, self.rate_per_s, self.connections, SETTLE_S, self.repeat])
 
 
 def nasa_log(data: Path | None = None) -> Path | None:
@@ -132,6 +133,7 @@ def plan(
     managers: Sequence[str],
     rate_per_s: float | None,
     connections: int,
+    repeats: int = 1,
 ) -> list[Run]:
     """List the checks to be made; sizes and rate of the workload where none are given.
 
@@ -150,8 +152,9 @@ def plan(
             raise UsageError(f"how large a cache for {trace.name}? Add --size 25MiB")
         for size in sizes or usual.sizes:
             for manager in managers:
-                runs.append(Run(name, trace, size, manager, rate_per_s or usual.rate_per_s, connections))
-                _ = runs[-1].config
+                run = Run(name, trace, size, manager, rate_per_s or usual.rate_per_s, connections)
+                _ = run.config  # a size that is none is refused before anything runs
+                runs += [replace(run, repeat=number) for number in range(repeats)]
     return runs
 
 
@@ -172,7 +175,7 @@ def measure(
         made = check_nginx(
             run.trace, run.config, rate_per_s=run.rate_per_s, connections=run.connections, progress=progress
         )
-        head = {"workload": run.workload, "size": run.size}
+        head = {"workload": run.workload, "size": run.size, "repeat": run.repeat}
         journal.add(run.key, [head | made.to_row() | {"series": _series(made)}])
     return [journal.finished[run.key][0] for run in runs]
 

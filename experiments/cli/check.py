@@ -41,6 +41,10 @@ def nginx(
     connections: Annotated[
         int, typer.Option(metavar="N", min=1, help="To NGINX, kept alive.", rich_help_panel=of.RUN)
     ] = 8,
+    repeat: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Do each N times: NGINX is not the same twice.", rich_help_panel=of.RUN),
+    ] = 1,
     limit: of.Limit = None,
     reader: of.Reader = None,
     nginx_conf: of.NginxConf = None,
@@ -74,7 +78,7 @@ def nginx(
     options = of.reader_options(reader, nginx_conf, max_bad)
     opened = [(name, study.shortened(trace, limit)) for name, trace in _opened(traces, options, data, quiet)]
     per_s = None if rate is None else of.rate_per_s(rate)
-    runs = study.plan(opened, of.listed(size or []), of.listed([manager]), per_s, connections)
+    runs = study.plan(opened, of.listed(size or []), of.listed([manager]), per_s, connections, repeat)
     made = report(
         "check nginx",
         sum(len(run.trace) for run in runs),

@@ -132,5 +132,7 @@ def test_every_workload_times_size_times_manager():
     runs = study.plan([("zipf", generate(MIX)), ("mine", generate(MIX))], ["5MiB", "9MiB"], ["stock", "50ms"], 700.0, 4)
     assert len(runs) == len({run.key for run in runs}) == 8
     assert [run.config.manager_interval_s for run in runs[:2]] == [None, 0.05]
+    thrice = study.plan([("mine", generate(MIX))], ["5MiB"], ["stock"], None, 4, 3)
+    assert len({run.key for run in thrice}) == 3  # a journal tells them apart
     usual = study.plan([("zipf", generate(MIX))], [], ["stock"], None, 8)
     assert [run.size for run in usual] == ["25MiB", "50MiB", "100MiB"]
