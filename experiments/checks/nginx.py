@@ -283,7 +283,8 @@ def _draw(rows: Sequence[dict[str, Any]]) -> Figure:
     _draw_ratios(panels[0], rows, names)
     for panel, name in zip(panels[1:], names, strict=True):
         of_it = [row for row in rows if row["workload"] == name]
-        _draw_disk(panel, [row for row in of_it if row["size"] == of_it[0]["size"]])
+        # Of repeated runs the first is enough.
+        _draw_disk(panel, [row for row in of_it if (row["size"], row["repeat"]) == (of_it[0]["size"], 0)])
     return figure
 
 

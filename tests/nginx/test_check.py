@@ -76,6 +76,7 @@ def test_the_manager_wakes_when_it_must():
 ROW = {
     "workload": "zipf",
     "size": "25MiB",
+    "repeat": 0,
     "trace": "t",
     "requests": 12_000,
     "max_size_bytes": 25 << 20,
