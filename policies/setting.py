@@ -41,6 +41,10 @@ class Setting:
         The whole trace, for predictors that predict it before it is replayed.
     forecast : callable (kind) -> array[n_requests], optional
         What is predicted, see `predictions`.
+    times : float64[n_requests], seconds, or None
+        When each request came.
+    ttls : float32[n_requests], seconds, or None
+        How long the answer to each request is fresh; ``inf`` = always. None when nothing expires.
     """
 
     n_objects: int
@@ -52,6 +56,8 @@ class Setting:
     future: Callable[[], npt.NDArray[Any]] | None = None
     trace: RequestTrace | None = None
     forecast: Callable[[str], npt.NDArray[Any]] | None = None
+    times: npt.NDArray[np.float64] | None = None
+    ttls: npt.NDArray[np.float32] | None = None
 
     @property
     def max_resident(self) -> int:

@@ -15,8 +15,9 @@ _T = TypeVar("_T")
 
 def in_words(name: str, thing: Any, always: int = 0) -> str:
     """Write `name` with the first `always` parameters of a dataclass and those that differ from their defaults."""
+    bare = getattr(thing, "bare", None)
     changed = [
-        f"{field.name}={_written(getattr(thing, field.name))}"
+        _written(getattr(thing, field.name)) if field.name == bare else f"{field.name}={_written(getattr(thing, field.name))}"
         for place, field in enumerate(dataclasses.fields(thing))
         if place < always or getattr(thing, field.name) != field.default
     ]
@@ -29,7 +30,8 @@ def from_words(cls: type[_T], name: str, settings: Sequence[str], what: str, hin
     Parameters
     ----------
     cls : type
-        A dataclass whose fields all have defaults; a value is read as the type of its default.
+        A dataclass whose fields all have defaults; a value is read as the type of its default. A class attribute ``bare``
+        names the field that the first setting without an equals sign is for.
     name : str
         What the thing is called.
     settings : sequence of str
@@ -47,8 +49,10 @@ def from_words(cls: type[_T], name: str, settings: Sequence[str], what: str, hin
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
-    for setting in settings:
+    for place, setting in enumerate(settings):
         key, equals, value = setting.partition("=")
+        if not equals and not place and hasattr(cls, "bare"):
+            key, equals, value = cls.bare, "=", setting
         key = key.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"{what} {':'.join([name, *settings])!r}: {setting!r} is not of the form parameter=value")

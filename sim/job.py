@@ -145,6 +145,8 @@ class Job:
                 stored=self._stored,
                 seed=seed,
                 costs=trace.costs,
+                times=trace.times,
+                ttls=ttls,
                 request_sizes=self._sizes,
                 future=lambda: trace.next_use,
                 trace=trace,

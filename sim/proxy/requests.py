@@ -38,6 +38,8 @@ class Requests:
         From arrival to the last byte at the client.
     seconds : float64[n_requests]
         Arrivals, by the clock of the trace or, with another speed or rate, from 0.
+    ttls : float32[n_requests], seconds, or None
+        How long each response is fresh.
     ticks : int64[n_requests]
         The same since the full second before the first, see `evictlab.sim.proxy.delay.TICKS`.
 
@@ -50,7 +52,7 @@ class Requests:
     def __init__(self, trace: RequestTrace, config: ProxyConfig, charged: npt.NDArray[np.int64] | None) -> None:
         self._ids, self._sizes, self._charged = trace.ids, trace.sizes, charged
         self._whole = config.whole_seconds
-        self._ttls = _lifetimes(trace, config)
+        self.ttls = _lifetimes(trace, config)
         self.outcomes = np.zeros(len(trace), np.uint8)
         self.latency = np.zeros(len(trace), np.float32)
         self.seconds = _arrivals(trace, config)
@@ -84,9 +86,9 @@ class Requests:
 
     def stale_from(self, i: int, now: int) -> float:
         """Return the second from which a response for request `i` that came at `now` is expired."""
-        if self._ttls is None:
+        if self.ttls is None:
             return math.inf
-        lifetime, second = float(self._ttls[i]), self.second(i, now)
+        lifetime, second = float(self.ttls[i]), self.second(i, now)
         if self._whole and lifetime < math.inf:  # fresh while floor(now) <= floor(second) + lifetime
             return math.floor(second) + math.floor(lifetime) + 1
         return second + lifetime

@@ -81,6 +81,8 @@ def simulate_proxy(
         stored=stored,
         seed=seed,
         costs=trace.costs,
+        times=requests.seconds,
+        ttls=requests.ttls,
         request_sizes=counted,
         future=lambda: trace.next_use,
         trace=trace,

@@ -56,6 +56,8 @@ class Watched:
                 self.sizes,
                 lambda: next_use_of(self.ids),
                 RequestTrace(self.ids, N),
+                times=trace["times"] if with_sizes else None,
+                ttls=ttls,
             ),
         )
         self.counts = np.zeros(at.COUNTERS, np.int64)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from .challenging import challenging
 from .drift import shifting
 from .mixtures import mixed, one_hit
 from .registry import GENERATORS, GeneratorSpec, Parameter, generate
@@ -20,6 +21,7 @@ __all__ = [
     "GENERATORS",
     "GeneratorSpec",
     "Parameter",
+    "challenging",
     "demo",
     "generate",
     "loop",

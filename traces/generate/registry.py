@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS", "GeneratorSpec", "Parameter", "generate", "generator"]
 
-_MODULES = ("drift", "mixtures", "stationary", "successors", "sweeps", "trap", "web")
+_MODULES = ("challenging", "drift", "mixtures", "stationary", "successors", "sweeps", "trap", "web")
 
 HELP = {
     "n_requests": "number of requests",
@@ -35,6 +35,7 @@ HELP = {
     "one_hit_sizes": "bytes of an object that never comes again, as sizes; none: like the others",
     "n_successors": "objects that may follow an object",
     "follow": "probability that a request is for a successor of the one before",
+    "level": "easy: most requests repeat recent ones; medium; hard: half do not, and are spread thinly",
     "clock": "scrambled: as the authors' generator stamps its requests; cumulative: gaps add up",
     "days": "length in days; requests are densest in the evening",
 }

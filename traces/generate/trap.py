@@ -1,8 +1,7 @@
 """The workload behind Cold-RL's printed numbers: large objects turn out to be gems, small ones to be junk.
 
-What is certain: the class ranges, popularities, bursts and times below are those of the authors' public generator, which
-draws without a seed. Our reading: kB is 1000 bytes, exponential laws are given by their mean, bursts of a gem begin with
-its discovery, and the decay of small junk starts from the doubled weight.
+The class ranges, popularities, bursts and times below are those of the authors' public generator, which draws without a seed.
+There kB is 1000 bytes, while the caches that it is replayed through are measured in MiB.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _KB = {"small": (1_000, 25_000), "medium": (25_000, 150_000), "large": (150_000,
 _GEMS, _GOOD = 0.70, 0.05
 """Share of the large objects that are gems, of the small ones that stay good."""
 
-_ORIGIN_S, _ORIGIN_BYTES_PER_S = 0.05, 50e6
+_ORIGIN_S, _ORIGIN_BYTES_PER_S = 0.05, 50 * 2**20
 _MEAN_GAP_S = 2.0
 _CHUNK = 500
 
@@ -36,7 +35,7 @@ def trap(n_requests: int = 25_000, n_objects: int = 2_000, clock: str = "scrambl
 
     With ``clock=scrambled`` the time of request i is i gaps of its own length, sorted afterwards, as in the authors'
     generator: that mixes the order and stretches the span ninefold. With ``clock=cumulative`` gaps add up.
-    Sizes vary by 2 % from request to request. Carries TTLs (2 to 24 h) and origin times (50 ms + 50 MB/s).
+    Sizes vary by 2 % from request to request. Carries TTLs (2 to 24 h) and origin times (50 ms + 50 MiB/s).
     Parameters: `evictlab.traces.generate.registry.HELP`.
     """
     n_requests = whole_number("n_requests", n_requests, 1)
@@ -73,7 +72,7 @@ class _Objects:
         self.n_requests = n_requests
         bounds = np.repeat(list(_KB.values()), (n_small, n_medium, n_large), axis=0)
         self.sizes = bounds[:, 0] + dice.uniform(n_objects) * (bounds[:, 1] - bounds[:, 0])
-        self.ttls_s = 3600.0 * (2 + dice.below(n_objects, 23))
+        self.ttls_s = 7200.0 + dice.below(n_objects, 79_200)
         number = np.arange(n_objects)
         luck, exponential = dice.uniform(n_objects), -np.log1p(-dice.uniform(n_objects))
         small, large = number < n_small, number >= n_small + n_medium
@@ -102,6 +101,6 @@ class _Objects:
         ramp = 1 + np.minimum(since / (0.2 * self.n_requests), 1) * self.burst
         in_burst = np.sin(2 * np.pi * i / 1000 + np.arange(len(self.sizes))) > 0.6
         gem = np.where(after, ramp * np.where(in_burst, 2.5, 1.0), 0.1)
-        junk = np.where(after, np.maximum(2 * (1 - since / (0.5 * self.n_requests)), 0.1), 2.0)
+        junk = np.where(after, np.maximum(1 - since / (0.5 * self.n_requests), 0.1), 2.0)
         factor = np.where(self.gem, gem, np.where(self.junk, junk, np.where(self.good, 1.2, 1.0)))
         return np.asarray(np.maximum(self.popularity * factor, 0.01))

@@ -108,6 +108,7 @@ def nginx_conf(config: RealConfig, places: Places) -> str:
     account = worker_account(places.folder)
     return "\n".join(
         [
+            *(f"load_module {path};" for path in config.load_modules),
             *([f"user {account[0]} {account[1]};"] if account else []),
             f"worker_processes {config.workers};",
             "daemon off;",
@@ -145,6 +146,7 @@ def _http(config: RealConfig, places: Places) -> list[str]:
             if pause_ms
             else []
         ),
+        *config.http_lines,
         "sendfile on;",
         "keepalive_requests 1000000000;",
         "keepalive_timeout 1h;",
@@ -183,6 +185,7 @@ def _http(config: RealConfig, places: Places) -> list[str]:
             if pause_ms
             else []
         ),
+        *(f"    {line}" for line in config.server_lines),
         "}",
     ]
 

@@ -50,6 +50,10 @@ class RealConfig:
         Let NGINX log what its manager sees and does (needs a binary built with ``--with-debug``, as Debian's is).
     folder : Path or None
         Where the temporary folder is made; its file system holds the cache. None is the system's.
+    load_modules : tuple of str
+        Files of dynamic modules.
+    http_lines, server_lines : tuple of str
+        More lines of the configuration, such as directives of those modules; each with its semicolon.
 
     Raises
     ------
@@ -75,6 +79,9 @@ class RealConfig:
     settle_s: float = 0.0
     watch_manager: bool = False
     folder: Path | None = None
+    load_modules: tuple[str, ...] = ()
+    http_lines: tuple[str, ...] = ()
+    server_lines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("max_size_bytes", "ttl_s", "inactive_s", "manager_files", "min_uses", "workers"):

@@ -1,0 +1,1 @@
+"""What learned policies are made of: facts about objects, candidates for eviction, and networks that value them."""

@@ -1,0 +1,92 @@
+"""A real NGINX with the module and an origin, for tests: asked for objects, and for its status."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evictlab.traces.record.nginx import RealConfig
+from evictlab.traces.record.nginx.driver import Drive, Plan, drive
+from evictlab.traces.record.nginx.helper import Helper
+from evictlab.traces.record.nginx.logs import read_access_log
+from evictlab.traces.record.nginx.server import Nginx, running_nginx
+
+STATUS = "/evictlab-status"
+
+
+class _Connection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)
+
+
+class Learned:
+    """An NGINX that runs."""
+
+    def __init__(self, nginx: Nginx) -> None:
+        self.nginx = nginx
+        self._sent = 0
+
+    def ask_for(self, keys: Any, sizes: Any, rate_per_s: float | None = None, connections: int = 4) -> Drive:
+        """Send a GET for each key, of objects of so many bytes."""
+        keys = np.asarray(keys)
+        names, ids = np.unique(keys, return_inverse=True)
+        sizes = np.broadcast_to(np.asarray(sizes, np.int64), keys.shape)
+        due_s = None if rate_per_s is None else np.arange(len(keys)) / rate_per_s
+        plan = Plan([f"/o/{name}" for name in names.tolist()], ids.astype(np.int32), sizes, due_s)
+        return drive(self.nginx.places.client, plan, connections, check=self.nginx.check)
+
+    def status(self) -> dict[str, Any]:
+        """What `evictlab_status` says."""
+        connection = _Connection(self.nginx.places.client)
+        try:
+            connection.request("GET", STATUS, headers={"Host": "status"})
+            answer = connection.getresponse()
+            assert answer.status == 200
+            assert answer.getheader("Content-Type") == "application/json"
+            return json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def cached_bytes(self) -> int:
+        """Of all files of the cache, in whole blocks."""
+        found = 0
+        for path in self.nginx.places.cache.rglob("*"):
+            try:
+                found += path.stat().st_blocks * 512 if path.is_file() else 0
+            except FileNotFoundError:  # evicted meanwhile
+                continue
+        return found
+
+    def status_words(self, n: int) -> np.ndarray:
+        """What became of each of the first `n` requests (of one `ask_for`); NGINX is stopped for that."""
+        self.nginx.finish()
+        return read_access_log(self.nginx.places.access_log, n).status
+
+
+@contextmanager
+def learned_nginx(
+    config: RealConfig, module: Path, *lines: str, server_lines: tuple[str, ...] = ()
+) -> Iterator[Learned]:
+    """Run NGINX with the module, our directives, and an origin."""
+    status = f"location = {STATUS} {{ access_log off; evictlab_status; }}"
+    config = replace(config, load_modules=(str(module),), http_lines=lines, server_lines=(status, *server_lines))
+    with running_nginx(config) as nginx, Helper("origin", nginx.places.origin):
+        yield Learned(nginx)
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder near the root, for sockets, whose names may have a hundred letters; others may enter it."""
+    with tempfile.TemporaryDirectory(prefix="evl-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
