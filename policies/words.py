@@ -17,7 +17,9 @@ def in_words(name: str, thing: Any, always: int = 0) -> str:
     """Write `name` with the first `always` parameters of a dataclass and those that differ from their defaults."""
     bare = getattr(thing, "bare", None)
     changed = [
-        _written(getattr(thing, field.name)) if field.name == bare else f"{field.name}={_written(getattr(thing, field.name))}"
+        _written(getattr(thing, field.name))
+        if field.name == bare
+        else f"{field.name}={_written(getattr(thing, field.name))}"
         for place, field in enumerate(dataclasses.fields(thing))
         if place < always or getattr(thing, field.name) != field.default
     ]

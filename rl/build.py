@@ -11,7 +11,7 @@ from pathlib import Path
 from ..traces.errors import EvictlabError, ResultError, UsageError
 from ..traces.record.nginx.binary import find_nginx, nginx_version
 
-__all__ = ["HEADERS", "MODULE", "SOURCES", "build_module"]
+__all__ = ["HEADERS", "MODULE", "SOURCES", "BuildError", "build_module"]
 
 MODULE = "ngx_http_evictlab_module.so"
 """The file that NGINX's ``load_module`` takes."""

@@ -12,12 +12,15 @@ import typer
 from .check import commands as check_commands
 from .curve import curve
 from .guard import Command
+from .nginx import commands as nginx_commands
 from .policies import policies
 from .predictors import predictors
 from .proxy import proxy
 from .replay import replay
 from .report import report
 from .reproduce import commands as reproduce_commands
+from .rl import commands as rl_commands
+from .sidecar import commands as sidecar_commands
 from .sweep import sweep
 from .trace import commands as trace_commands
 
@@ -40,6 +43,9 @@ def _show_version(asked: bool) -> None:
 app = typer.Typer(name="evictlab", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
 trace_app = typer.Typer(name="trace", no_args_is_help=True, help="Look into traces, convert, sample and generate them.")
 check_app = typer.Typer(name="check", no_args_is_help=True, help="Compare predictions with the real thing.")
+rl_app = typer.Typer(name="rl", no_args_is_help=True, help="Train an eviction policy on logs, judge it, export it.")
+sidecar_app = typer.Typer(name="sidecar", no_args_is_help=True, help="Serve a learned policy to NGINX, and measure it.")
+nginx_app = typer.Typer(name="nginx", no_args_is_help=True, help="The module by which NGINX asks a learned policy.")
 reproduce_app = typer.Typer(name="reproduce", no_args_is_help=True, help="Run a paper's experiment and compare.")
 
 
@@ -55,15 +61,17 @@ def _root(
 _COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, proxy, policies, predictors, sweep, report)
 for command in _COMMANDS:
     app.command(cls=Command)(command)
-for name, trace_command in trace_commands.items():
-    trace_app.command(name, cls=Command)(trace_command)
-for name, checked in check_commands.items():
-    check_app.command(name, cls=Command)(checked)
-for name, paper in reproduce_commands.items():
-    reproduce_app.command(name, cls=Command)(paper)
-app.add_typer(trace_app)
-app.add_typer(check_app)
-app.add_typer(reproduce_app)
+for group, members in (
+    (trace_app, trace_commands),
+    (check_app, check_commands),
+    (rl_app, rl_commands),
+    (sidecar_app, sidecar_commands),
+    (nginx_app, nginx_commands),
+    (reproduce_app, reproduce_commands),
+):
+    for name, member in members.items():
+        group.command(name, cls=Command)(member)
+    app.add_typer(group)
 
 
 def main() -> None:

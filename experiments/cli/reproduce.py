@@ -43,6 +43,14 @@ class Flips(StrEnum):
     to_go = "0to1"
 
 
+class Clock(StrEnum):
+    """How requests of the trap are stamped."""
+
+    both = "both"
+    scrambled = "scrambled"
+    cumulative = "cumulative"
+
+
 def succinct(
     flips: Annotated[Flips, typer.Option(help="Which bits flip.", rich_help_panel=of.RUN)] = Flips.all,
     data: Data = None,
@@ -141,7 +149,81 @@ def one_bit(
     )
 
 
-commands: dict[str, Callable[..., None]] = {"succinct": succinct, "predictions": predictions, "one-bit": one_bit}
+def cold_rl(
+    clock: Annotated[Clock, typer.Option(help="How requests are stamped.", rich_help_panel=of.RUN)] = Clock.both,
+    seeds: Annotated[
+        str, typer.Option(metavar="0:10|0,1,2", help="Of the generated traces.", rich_help_panel=of.RUN)
+    ] = "0:10",
+    requests: Annotated[
+        int, typer.Option(metavar="N", min=1000, help="Of each trace; the authors' have 25000.", rich_help_panel=of.RUN)
+    ] = 25_000,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Judge this model, not the one of the package.", rich_help_panel=of.RUN),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Train one anew into it, as that of the package was, and judge it.", rich_help_panel=of.RUN
+        ),
+    ] = None,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also train without this and that (long).", rich_help_panel=of.RUN)
+    ] = False,
+    logs: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also train on each log in it, and judge on its end.", rich_help_panel=of.RUN),
+    ] = None,
+    threads: of.Threads = None,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """Cold-RL (arXiv 2508.12485): its printed numbers, every online policy, a trained model, oracles and ceilings.
+
+    evictlab reproduce cold-rl --clock scrambled --seeds 0:3
+    """
+    from .blas import postpone_scipy
+
+    postpone_scipy()
+    from ..papers import cold_rl as paper
+    from ..papers import cold_rl_ablations, cold_rl_cells, cold_rl_logs, cold_rl_model
+    from ..sweep import parse_seeds
+
+    if model is not None and train is not None:
+        raise UsageError("--model and --train are two ways to name the model; give one")
+    chosen = parse_seeds(seeds)
+    clocks = cold_rl_cells.CLOCKS if clock is Clock.both else (clock.value,)
+    if train is not None:
+        judged = cold_rl_model.train_anew(train, resume=resume, report=None if quiet else stages())
+    else:
+        judged = cold_rl_model.choose_model(model)
+    cells = cold_rl_cells.plan(judged, chosen, clocks=clocks, n_requests=requests)
+    tried = cold_rl_ablations.plan(output / "cold-rl-ablations") if ablations else []
+    read = cold_rl_logs.plan(logs, output / "cold-rl-logs") if logs is not None else []
+    told = None if quiet else stages()
+
+    def work(journal: Journal, bar: Any) -> Reproduction:
+        rows = cold_rl_cells.measure(cells, journal, threads=threads, progress=bar)
+        more = []
+        if tried:
+            more.append(cold_rl_ablations.part(cold_rl_ablations.measure(tried, journal, told, resume=resume)))
+        if read:
+            more.append(cold_rl_logs.part(cold_rl_logs.measure(read, journal, told, resume=resume)))
+        return paper.reproduction(rows, judged, n_requests=requests, more=more)
+
+    where = output, resume
+    total = sum(cell.n_requests for cell in cells)
+    report("reproduce cold-rl", total, work, {"seeds": seeds}, where, packages=PACKAGES, json=json, quiet=quiet)
+
+
+commands: dict[str, Callable[..., None]] = {
+    "succinct": succinct,
+    "predictions": predictions,
+    "one-bit": one_bit,
+    "cold-rl": cold_rl,
+}
 """The commands by name, in the order of the help."""
 
 

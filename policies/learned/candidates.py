@@ -1,7 +1,8 @@
-"""Candidates: the few residents among whom a learned policy chooses its victim.
+"""Candidates: the few objects among whom a learned policy chooses its victim.
 
-Some stand at the tail of the order of last use, as in Cold-RL; the others are drawn at random among all residents, as in LRB.
-With the tail alone, objects that are spared stay at the tail and fill it: then there is nobody left to choose.
+Some stand at the tail of the order of last use, as in Cold-RL; one is the newcomer, which may be the one that does not stay;
+the others are drawn at random among all residents, as in LRB. With the tail alone, objects that are spared stay at the tail
+and fill it: then there is nobody left to choose.
 
 State: a list of the residents by last use, the same residents in an array to draw from, and the rows that describe the
 candidates of the last decision.
@@ -32,7 +33,17 @@ from .facts import (
     time_of,
 )
 
-__all__ = ["MOST_CANDIDATES", "Candidates", "choose", "enter", "is_resident", "leave", "make_candidates", "touch"]
+__all__ = [
+    "MOST_CANDIDATES",
+    "Candidates",
+    "choose",
+    "enter",
+    "is_resident",
+    "leave",
+    "make_candidates",
+    "miss",
+    "touch",
+]
 
 MOST_CANDIDATES = 64
 """As many as the mask of a decision has bits."""
@@ -55,7 +66,7 @@ class Candidates(NamedTuple):
     seen : int64[n_objects]
         The last decision for which the object was a candidate.
     who : int32[k]
-        The candidates: from the tail, the oldest first, then those drawn.
+        The candidates: from the tail, the oldest first, then the newcomer, then those drawn.
     rows : float32[k, N_FEATURES]
         What is known of them; a row that is all `MISSING` belongs to nobody.
     context : float32[N_CONTEXT]
@@ -79,7 +90,7 @@ class Candidates(NamedTuple):
 
 
 def make_candidates(setting: Setting, k: int, tail: int) -> Candidates:
-    """Return an empty cache whose decisions look at `k` residents, `tail` of them those that were not asked for longest."""
+    """Return an empty cache whose decisions look at `k` objects, `tail` of them those that were not asked for longest."""
     n, most = setting.n_objects, setting.max_resident
     return Candidates(
         make_facts(setting),
@@ -113,15 +124,20 @@ def touch(cache, obj, now):
 
 
 @helper
-def enter(cache, obj, now):
-    """One that was not resident was asked for, and comes in."""
+def miss(cache, obj, now):
+    """One that is not resident was asked for, and is fetched; whether it comes in is another matter."""
+    requested(cache.facts, obj, now)
+    fetched(cache.facts, obj, now, True)
+
+
+@helper
+def enter(cache, obj):
+    """One that was fetched comes in."""
     push(cache.shelf, 0, take(cache.shelf, obj))
     last = cache.numbers[_COUNT]
     cache.residents[last] = obj
     cache.place[obj] = last
     cache.numbers[_COUNT] = last + 1
-    requested(cache.facts, obj, now)
-    fetched(cache.facts, obj, now, True)
 
 
 @helper
@@ -139,36 +155,43 @@ def leave(cache, obj):
 
 
 @helper
-def choose(cache, now, need):
+def choose(cache, obj, now, size, need):
     """Choose and describe the candidates at request `now`; return how many there are, at most k.
 
-    `need` are the bytes to be freed, as the context tells them; 0 = one victim.
+    `obj` is the newcomer of `size` bytes, which stands for election with the residents, or is one already. `need` are the
+    bytes to be freed, as the context tells them; 0 = one victim.
     """
     numbers, k = cache.numbers, len(cache.who)
     count = numbers[_COUNT]
     numbers[_DECISIONS] += 1
     decision = numbers[_DECISIONS]
     n = 0
+    # The newcomer has a place in any case.
+    cache.seen[obj] = decision
     slot = np.int64(oldest(cache.shelf, 0))
-    from_tail = k if count <= k else min(numbers[_TAIL], k)
+    from_tail = k - 1 if count < k else min(numbers[_TAIL], k - 1)
     while n < from_tail and slot >= 0:
-        obj = cache.shelf.obj_of[slot]
-        cache.who[n] = obj
-        cache.seen[obj] = decision
-        n += 1
+        old = cache.shelf.obj_of[slot]
+        if cache.seen[old] != decision:
+            cache.who[n] = old
+            cache.seen[old] = decision
+            n += 1
         slot = np.int64(newer(cache.shelf, slot))
-    tries = 4 * k if count > k else 0  # among many residents hardly anyone is drawn twice
+    newcomer = n
+    cache.who[n] = obj
+    n += 1
+    tries = 4 * k if count >= k else 0  # among many residents hardly anyone is drawn twice
     while n < k and tries > 0:
         tries -= 1
-        obj = cache.residents[random_below(cache.rng, count)]
-        if cache.seen[obj] != decision:
-            cache.who[n] = obj
-            cache.seen[obj] = decision
+        drawn = cache.residents[random_below(cache.rng, count)]
+        if cache.seen[drawn] != decision:
+            cache.who[n] = drawn
+            cache.seen[drawn] = decision
             n += 1
     t = time_of(cache.facts, now)
     for i in range(n):
-        obj = cache.who[i]
-        describe(cache.facts, obj, t, weight(cache.stored, obj), cache.rows[i])
+        one = cache.who[i]
+        describe(cache.facts, one, t, size if i == newcomer else weight(cache.stored, one), cache.rows[i])
     for i in range(n, min(k, numbers[_CHOSEN])):
         for j in range(N_FEATURES):
             cache.rows[i, j] = MISSING

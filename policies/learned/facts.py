@@ -65,7 +65,7 @@ HALF_LIVES = (256, 4096)
 PACE_MEMORY = 4096
 """The gap before the n-th request enters ``pace_s`` with weight 1/min(n, this)."""
 
-_FETCHED, _HITS, _BEFORE, _LAST, _EXPIRES, _ORIGIN, _REQUESTS, _FIRST, _RECENT, _STEADY, _NUMBER = range(11)
+_FETCHED, _HITS, _BEFORE, _LAST, _EXPIRES, _ORIGIN, _REQUESTS, _FIRST, _RECENT, _STEADY, _NUMBER, _INDEX = range(12)
 _N, _NOW, _PACE = range(3)
 
 
@@ -74,9 +74,10 @@ class Facts(NamedTuple):
 
     Attributes
     ----------
-    of : float64[n_objects, 11]
+    of : float64[n_objects, 12]
         By object: time of the last fetch, hits since, time of the request before the last and of the last, time of expiry,
-        origin seconds, requests, time of the first, the two decayed counts, and the request number of the last.
+        origin seconds, requests, time of the first, the two decayed counts, and of the last request its number and its
+        index in the trace.
     clock : float64[3]
         Requests so far, time of the last, mean seconds between them.
     times : float64[n_requests], seconds, or None
@@ -93,7 +94,7 @@ class Facts(NamedTuple):
 
 def make_facts(setting: Setting) -> Facts:
     """Return a table that knows nothing."""
-    return Facts(np.full((setting.n_objects, 11), MISSING), np.zeros(3), setting.times, setting.ttls, setting.costs)
+    return Facts(np.full((setting.n_objects, 12), MISSING), np.zeros(3), setting.times, setting.ttls, setting.costs)
 
 
 def _entry(column, now, otherwise):
@@ -115,7 +116,9 @@ def time_of(facts, now):
 
 @helper
 def requested(facts, obj, now):
-    """Note that `obj` was asked for, whether it was found or not."""
+    """Note that `obj` was asked for, whether it was found or not; a request that is told twice counts once."""
+    if facts.of[obj, _INDEX] == now:
+        return
     clock = facts.clock
     t = time_of(facts, now)
     clock[_N] += 1
@@ -138,6 +141,7 @@ def requested(facts, obj, now):
     of[_RECENT] += 1
     of[_STEADY] += 1
     of[_NUMBER] = clock[_N]
+    of[_INDEX] = now
 
 
 @helper

@@ -15,9 +15,9 @@ from ...policies import contract, random, shelf
 from ...policies.learned import candidates as learned_candidates
 from ...policies.learned import facts as learned_facts
 from ...policies.learned import network as learned_network
-from ...policies.learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, touch
+from ...policies.learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, miss, touch
 from ...policies.learned.facts import Facts
-from ...policies.learned.network import DENSITY_MOST
+from ...policies.learned.network import DENSITY_MOST, value
 from ...policies.setting import Setting
 from ...policies.shelf import Shelf
 from ...traces.jit import kernel
@@ -169,6 +169,12 @@ class Caches:
         """Evict the candidate with that number from each cache that is not done, and go on to its next decision."""
         self._run(actions, 0, len(self.numbers))
 
+    def best(self, network: Any) -> npt.NDArray[np.int64]:
+        """Return the candidate that a network values most for each cache, int64[B]; 0 where there is none."""
+        actions = np.zeros(len(self.numbers), np.int64)
+        _best(network, self.rows, self.context, self.candidates, actions)
+        return actions
+
     def _run(self, actions: npt.NDArray[np.int64], first: int, last: int) -> None:
         library = self.library
         _advance(
@@ -195,13 +201,13 @@ def _stacked(parts: list[Any]) -> Any:
 
 
 def _copy(into: Any, fresh: Any, i: int) -> None:
-    for name, value in fresh._asdict().items():
+    for name, part in fresh._asdict().items():
         if name in ("times", "ttls", "costs"):
             continue
-        if isinstance(value, tuple):
-            _copy(getattr(into, name), value, i)
+        if isinstance(part, tuple):
+            _copy(getattr(into, name), part, i)
         else:
-            getattr(into, name)[i] = value
+            getattr(into, name)[i] = part
 
 
 @_compiled
@@ -231,10 +237,12 @@ def _advance(
             if at < 0 or at >= candidates[b]:
                 at = 0
             victim = cache.who[at]
+            refused = victim == ids_b[i]
+            size = sizes_b[i] if refused else stored[victim]
             if goal.kind == BOUNDED:
                 saved, exposure = _future(facts, victim, i, last_use[b], next_b, row[_HORIZON])
                 mean = row[_CAPACITY] / max(cache.numbers[0], 1)
-                density = min(max(mean / max(stored[victim], 1), 1 / DENSITY_MOST), DENSITY_MOST)
+                density = min(max(mean / max(size, 1), 1 / DENSITY_MOST), DENSITY_MOST)
                 reward = max(-saved / exposure * density, -goal.most)
             elif goal.kind == PAPER:
                 kept = 0
@@ -242,10 +250,15 @@ def _advance(
                     if j != at and _again(facts, cache.who[j], last_use[b], next_b):
                         kept += 1
                 reward = kept / len(cache.who)
-            row[_FREE] += stored[victim]
-            stored[victim] = 0
-            row[_EVICTIONS] += 1
-            leave(cache, victim)
+            if refused:
+                row[_REQUESTS] += 1
+                row[_BYTES] += size
+                i += 1
+            else:
+                row[_FREE] += size
+                stored[victim] = 0
+                row[_EVICTIONS] += 1
+                leave(cache, victim)
         hits, began = row[_HITS], row[_REQUESTS]
         row[_WAITING] = 0
         while i < len(ids_b):
@@ -256,12 +269,14 @@ def _advance(
                     row[_HIT_BYTES] += size
                 touch(cache, obj, i)
             elif size <= row[_CAPACITY]:
+                miss(cache, obj, i)
+                last_use[b, obj] = i
                 if size > row[_FREE]:
                     row[_WAITING] = 1
                     break
                 stored[obj] = size
                 row[_FREE] -= size
-                enter(cache, obj, i)
+                enter(cache, obj)
             last_use[b, obj] = i
             row[_REQUESTS] += 1
             row[_BYTES] += size
@@ -271,7 +286,7 @@ def _advance(
             reward = (row[_HITS] - hits) / max(row[_REQUESTS] - began, 1)
         rewards[b] = reward
         if row[_WAITING]:
-            candidates[b] = choose(cache, i, 0)
+            candidates[b] = choose(cache, ids_b[i], i, sizes_b[i], 0)
             if hindsight:
                 for j in range(candidates[b]):
                     saved, exposure = _future(facts, cache.who[j], i, last_use[b], next_b, row[_HORIZON])
@@ -279,6 +294,17 @@ def _advance(
         else:
             candidates[b] = 0
             done[b] = True
+
+
+@_compiled
+def _best(network, rows, context, candidates, actions):
+    for b in range(len(actions)):
+        value(network, rows[b], context[b], candidates[b])
+        best = 0
+        for i in range(1, candidates[b]):
+            if network.q[i] > network.q[best]:
+                best = i
+        actions[b] = best
 
 
 @_compiled

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 
 from ...policies.learned.facts import FEATURES
+from ...policies.learned.network import make_network
 from ..engine.caches import BOUNDED, Caches, Goal
 from .networks import Net, SetNet
 
@@ -95,11 +96,10 @@ def by_rule(caches: Caches) -> npt.NDArray[np.int64]:
 
 def by_network(net: Net) -> Chooser:
     """Evict what the network values most."""
+    network = make_network(net.kind, net.weights(), net.k)
 
     def choose(caches: Caches) -> npt.NDArray[np.int64]:
-        with torch.no_grad():
-            q = net(torch.from_numpy(caches.rows), torch.from_numpy(caches.context)).numpy()
-        return np.asarray(np.where(caches.rows[:, :, _SIZE] < 0, -np.inf, q).argmax(1), np.int64)
+        return caches.best(network)
 
     return choose
 

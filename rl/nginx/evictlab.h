@@ -69,7 +69,7 @@ ngx_int_t evictlab_add_zone(ngx_conf_t *cf, evictlab_conf_t *conf);
 ngx_http_file_cache_node_t *evictlab_lookup(ngx_http_file_cache_t *cache, const u_char *key);
 ngx_uint_t evictlab_gather(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, evictlab_candidate_t *candidates);
 
-/* evictlab_evict.c: runs in the manager's process; 0 or how many milliseconds to sleep without asking NGINX's manager */
+/* evictlab_evict.c: in the manager's process; 0: now it is NGINX's turn, else milliseconds to sleep before */
 ngx_msec_t evictlab_make_room(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped);
 void evictlab_last_words(evictlab_conf_t *conf);
 

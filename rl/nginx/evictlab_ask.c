@@ -2,8 +2,8 @@
  * The client of the sidecar.
  *
  * It never blocks longer than its deadline: connecting and sending do not wait, and for the answer it waits with ppoll,
- * whose clock is fine enough, unlike those of poll and SO_RCVTIMEO.  A packet socket keeps messages apart; an answer that
- * comes too late is known by its number and dropped.
+ * whose clock is fine enough, unlike those of poll and SO_RCVTIMEO.  A packet socket keeps messages apart; an answer
+ * that comes too late is known by its number and dropped.
  */
 
 #include "evictlab_ask.h"       /* first: nginx decides what the system's headers declare, ppoll among it */

@@ -29,8 +29,8 @@ typedef struct {
 uint64_t evictlab_now_ns(void);
 
 /*
- * Asks about request->k candidates (the other fields of the head are set here).  took_ns: from sending to the answer, or
- * until it was given up.
+ * Asks about request->k candidates (the other fields of the head are set here).  took_ns: from sending to the answer,
+ * or until it was given up.
  */
 evictlab_answer_t evictlab_ask(evictlab_client_t *client, const ngx_str_t *path, evictlab_request_t *request,
     uint64_t timeout_ns, uint64_t *mask, uint64_t *took_ns);

@@ -1,8 +1,8 @@
 /*
  * Which objects may be evicted: the oldest of NGINX's queue, and residents drawn at random from the table.
  *
- * Two locks are taken in turn, never both, and neither while the sidecar is asked: NGINX's, under which every request of
- * every worker looks up its object, and that of the table.
+ * Two locks are taken in turn, never both, and neither while the sidecar is asked: NGINX's, under which every request
+ * of every worker looks up its object, and that of the table.
  */
 
 #include "evictlab.h"

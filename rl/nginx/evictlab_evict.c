@@ -1,12 +1,13 @@
 /*
  * The loop of the cache manager: while the cache is too large, ask the sidecar which of the candidates should leave.
  *
- * Whatever goes wrong ends the loop, and then NGINX's own manager finds the cache too large and does what it always did.
+ * Whatever goes wrong ends the loop, and then NGINX's own manager finds the cache too large and does as it always did.
  */
 
 #include "evictlab.h"
 
-#define LATE_AT_MOST  3      /* answers of a round, before NGINX goes on by itself: on a busy machine one is late now and then */
+/* Late answers in a round before NGINX goes on by itself: on a busy machine one is late now and then. */
+#define LATE_AT_MOST  3
 
 typedef struct {
     ngx_uint_t  some;        /* something is to be evicted */
@@ -77,9 +78,9 @@ pressure_of(ngx_http_file_cache_t *cache)
  * Removes an object as NGINX does, in the same order; its lock is held, and given up while the file is deleted.
  *
  * Somebody may ask for it in that moment.  NGINX then leaves the node as if its file was there and counted: when it is
- * stored again, its size is not added, and the cache grows beyond max_size by that much for good.  LRU hardly ever evicts
- * what is just being asked for, but a policy may: so here the node says that it has no bytes, and if it has some again
- * when the lock is back, then the object has been stored anew, and stays.
+ * stored again, its size is not added, and the cache grows beyond max_size by that much for good.  LRU hardly ever
+ * evicts what is just being asked for, but a policy may: so here the node says that it has no bytes, and if it has some
+ * again when the lock is back, then the object has been stored anew, and stays.
  */
 static void
 delete_node(ngx_http_file_cache_t *cache, ngx_http_file_cache_node_t *node, u_char *name)

@@ -66,8 +66,8 @@ typedef struct {
 } evictlab_noted_t;
 
 /*
- * Notes one request; the lock of the table is held.  may_stop: whether the learned policy decides at all.  A window that
- * ends here may change who rules.
+ * Notes one request; the lock of the table is held.  may_stop: whether the learned policy decides at all.  A window
+ * that ends here may change who rules.
  */
 evictlab_verdict_t evictlab_guard_note(evictlab_guard_t *guard, const evictlab_noted_t *noted, ngx_uint_t window,
     double margin, ngx_uint_t may_stop);

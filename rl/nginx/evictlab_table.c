@@ -1,10 +1,10 @@
 /*
  * The table beside the caches.
  *
- * A key may stand in any of the eight entries of one set.  What leaves the cache keeps its entry (a ghost) until another
- * key needs it: ghosts go first, then residents, the one that was requested longest ago.  The residents are also listed
- * in a dense array, so that one can be drawn at random in one step.  Nobody tells the table what NGINX removes by itself;
- * whoever draws a resident looks whether it is still there, and says so if not.
+ * A key may stand in any of the eight entries of one set.  What leaves the cache keeps its entry (a ghost) until
+ * another key needs it: ghosts go first, then residents, the one that was requested longest ago.  The residents are
+ * also listed in a dense array, so that one can be drawn at random in one step.  Nobody tells the table what NGINX
+ * removes by itself; whoever draws a resident looks whether it is still there, and says so if not.
  */
 
 #include <math.h>

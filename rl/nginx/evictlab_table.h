@@ -133,7 +133,7 @@ void evictlab_table_note(evictlab_table_t *table, const evictlab_event_t *event)
 void evictlab_table_describe(evictlab_table_t *table, uint32_t cache, evictlab_candidate_t *candidate,
     uint64_t now_us, time_t now_sec);
 
-/* Draws up to `want` residents of a cache at random behind the `n` candidates, none twice; returns how many.  Lock held. */
+/* Draws up to `want` residents of a cache at random behind `n` candidates, none twice; returns how many.  Lock held. */
 ngx_uint_t evictlab_table_draw(evictlab_table_t *table, uint32_t cache, evictlab_candidate_t *candidates, ngx_uint_t n,
     ngx_uint_t want);
 

@@ -11,7 +11,7 @@
 static evictlab_conf_t  *current;     /* of the cycle whose manager runs in this process */
 
 
-/* In the log phase all is known of a request: whether it was a hit, how long the origin took, until when it is fresh. */
+/* In the log phase all is known of a request: whether it was a hit, what the origin took, until when it is fresh. */
 static evictlab_kind_t
 kind_of(ngx_http_request_t *r, ngx_uint_t *ignored)
 {

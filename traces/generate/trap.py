@@ -13,7 +13,7 @@ from ..errors import UnknownNameError
 from .columns import Columns, Dice, whole_number
 from .registry import generator
 
-__all__ = ["trap"]
+__all__ = ["MEAN_GAP_S", "request_shares", "trap"]
 
 _SMALL, _MEDIUM = 0.60, 0.25
 """Shares of the objects; the others are large."""
@@ -25,7 +25,9 @@ _GEMS, _GOOD = 0.70, 0.05
 """Share of the large objects that are gems, of the small ones that stay good."""
 
 _ORIGIN_S, _ORIGIN_BYTES_PER_S = 0.05, 50 * 2**20
-_MEAN_GAP_S = 2.0
+MEAN_GAP_S = 2.0
+"""Between two requests; the scrambled clock multiplies it by the number of the request."""
+
 _CHUNK = 500
 
 
@@ -51,7 +53,7 @@ def trap(n_requests: int = 25_000, n_objects: int = 2_000, clock: str = "scrambl
         ]
     )
     sizes = np.maximum((objects.sizes[keys] * (0.98 + 0.04 * dice.uniform(n_requests))).astype(np.int64), 1)
-    gaps_s = -np.log1p(-dice.uniform(n_requests)) * _MEAN_GAP_S
+    gaps_s = -np.log1p(-dice.uniform(n_requests)) * MEAN_GAP_S
     if clock == "cumulative":
         times = np.cumsum(gaps_s)
     else:
@@ -61,6 +63,28 @@ def trap(n_requests: int = 25_000, n_objects: int = 2_000, clock: str = "scrambl
     ttls = objects.ttls_s[keys]
     costs = _ORIGIN_S + sizes / _ORIGIN_BYTES_PER_S
     return Columns(keys.astype(np.uint64), sizes, times, ttls.astype(np.float32), costs.astype(np.float32))
+
+
+def request_shares(
+    requests: npt.NDArray[np.int64], n_requests: int = 25_000, n_objects: int = 2_000, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    """How likely each object of `trap` is at some of its requests: what no policy can know, and a ceiling for all.
+
+    Parameters
+    ----------
+    requests : int64[m]
+        Numbers of requests in the order in which they are drawn. That is their order in the trace with
+        ``clock=cumulative``; the scrambled clock mixes it up, and is the same otherwise.
+    n_requests, n_objects, seed : int
+        As for `trap`.
+
+    Returns
+    -------
+    float64[m, n_objects]
+        By key of the trace; each row sums to 1.
+    """
+    weights = _Objects(n_requests, n_objects, Dice(seed))._weights(np.asarray(requests, np.int64))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 class _Objects:

@@ -1,7 +1,7 @@
 """Cold-RL: throw away what a trained network values least among a few candidates.
 
-At each eviction `k` residents stand for election, and the network says of each what it is worth to throw it away; the highest
-goes. What is known of an object outlasts its stay in the cache.
+At each eviction `k` objects stand for election, and the network says of each what it is worth to throw it away; the highest
+goes. The newcomer is one of them: then it does not stay. What is known of an object outlasts its stay in the cache.
 
 State: the residents with all facts about them, and the network with its weights.
 Source: Gupta et al., "Cold-RL: learning cache eviction with offline reinforcement learning for NGINX", arXiv:2508.12485,
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from ...contract import kernels
-from ...learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, touch
+from ...learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, miss, touch
 from ...learned.model import read_metadata, read_weights
 from ...learned.network import make_network, value
 from ...registry import Policy, policy
@@ -73,13 +73,18 @@ def _hit(state, obj, now, size):
     touch(state.cache, obj, now)
 
 
+def _admit(state, obj, now, size):
+    miss(state.cache, obj, now)
+    return True
+
+
 def _insert(state, obj, now, size):
-    enter(state.cache, obj, now)
+    enter(state.cache, obj)
 
 
 def _evict(state, obj, now, size):
     cache = state.cache
-    n = choose(cache, now, 0)
+    n = choose(cache, obj, now, size, 0)
     value(state.network, cache.rows, cache.context, n)
     q = state.network.q
     best = 0
@@ -87,8 +92,9 @@ def _evict(state, obj, now, size):
         if q[i] > q[best]:
             best = i
     victim = cache.who[best]
-    leave(cache, victim)
+    if is_resident(cache, victim):
+        leave(cache, victim)
     return victim
 
 
-kernels(State, _find, _hit, _insert, _evict)
+kernels(State, _find, _hit, _insert, _evict, admit=_admit)
