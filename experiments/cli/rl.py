@@ -67,6 +67,9 @@ def train(
     warm_start: Annotated[
         int, typer.Option(metavar="N", min=0, help="Decisions of others to begin with.", rich_help_panel=LEARN)
     ] = 20_000,
+    fit_steps: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Gradient steps of the beginning, twice.", rich_help_panel=LEARN)
+    ] = 4_000,
     decisions: Annotated[
         int, typer.Option(metavar="N", min=0, help="Decisions of its own.", rich_help_panel=LEARN)
     ] = 100_000,
@@ -110,6 +113,7 @@ def train(
         hindsight=hindsight and reward == "bounded",
         horizon=horizon,
         warm_start=warm_start if network == "set" else 0,
+        fit_steps=fit_steps,
         decisions=decisions,
         ttl=ttl,
         seed=seed,

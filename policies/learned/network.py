@@ -27,6 +27,7 @@ __all__ = [
     "EPSILON",
     "G_LEAST",
     "G_MOST",
+    "LOG_MOST",
     "SECONDS",
     "SET_CONTEXT",
     "SET_INPUTS",
@@ -49,6 +50,8 @@ G_LEAST, G_MOST = -12.0, 8.0
 """The logarithm of a rate is cut off there."""
 DENSITY_MOST = 256.0
 """A density is at most this and at least one over this."""
+LOG_MOST = 11.0
+"""So are the logarithms of features: 60,000 mean gaps or requests ahead or ago is as good as never."""
 EPSILON = 1e-5
 """Added to variances by layer normalisation."""
 
@@ -204,7 +207,7 @@ def _prepare(network, row, pace, out, at):
                 x = x / pace
             elif j == 1:
                 x = x / np.float32(1024)
-            x = np.float32(np.log1p(x))
+            x = min(np.float32(np.log1p(x)), np.float32(11))
         out[at + j] = (x - network.centre[j]) * network.scale[j]
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional
 
 from .buffer import HindsightBuffer
+from .hindsight import hide_some
 from .networks import Net, SetNet, make_net
 
 __all__ = ["EvictionDQN", "EvictionPolicy", "EvictionQ"]
@@ -140,7 +141,7 @@ class EvictionDQN(DQN):
         are rates of hits, and hits are counts: their likelihood weighs a rare hit in a tiny object as it should, where a
         squared error would look at nothing else.
         """
-        candidates, context = data.observations["candidates"], data.observations["context"]
+        candidates, context = hide_some(data.observations["candidates"]), data.observations["context"]
         net, present = self.net, Net.present(candidates)
         n = present.sum(1, keepdim=True).clamp_min(1)
         density = SetNet.density(candidates, context)
@@ -151,5 +152,5 @@ class EvictionDQN(DQN):
             likelihood = torch.exp(g) * data.exposure - data.hits * g
             advantages = (likelihood * present).sum() / present.sum()
             return advantages + functional.smooth_l1_loss(state, target)
-        error = functional.smooth_l1_loss(self.q_net(data.observations), rewards + following, reduction="none")
+        error = functional.smooth_l1_loss(net(candidates, context), rewards + following, reduction="none")
         return (error * present).sum() / present.sum()

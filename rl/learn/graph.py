@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...policies.learned.facts import N_CONTEXT, N_FEATURES
-from ...policies.learned.network import DENSITY_MOST, EPSILON, G_LEAST, G_MOST, SECONDS, UNIT_BYTES
+from ...policies.learned.network import DENSITY_MOST, EPSILON, G_LEAST, G_MOST, LOG_MOST, SECONDS, UNIT_BYTES
 
 __all__ = ["OPSET", "onnx_model"]
 
@@ -74,7 +74,8 @@ class _Graph:
         unit = self("Add", self("Mul", pace, self.constant(seconds)), self.constant((1 - seconds) * units))
         known = self("Max", "candidates", self.constant(0))
         missing = self("Less", "candidates", self.constant(0))
-        return self("Where", missing, self.constant(-1), self.log1p(self("Div", known, unit)))
+        known = self("Min", self.log1p(self("Div", known, unit)), self.constant(LOG_MOST))
+        return self("Where", missing, self.constant(-1), known)
 
     def present(self) -> str:
         """1 for a row that is somebody, 0 for the others; [b, k, 1]."""

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...policies.learned.facts import FEATURES
+from ...policies.learned.facts import FEATURES, MISSING
 from ...policies.learned.network import make_network
 from ..engine.caches import BOUNDED, Caches, Goal
 from .networks import Net, SetNet
@@ -27,12 +27,14 @@ from .networks import Net, SetNet
 if TYPE_CHECKING:
     from ..engine.library import Library
 
-__all__ = ["Decisions", "Game", "by_network", "by_rule", "collect", "fit", "play"]
+__all__ = ["Decisions", "Game", "by_network", "by_rule", "collect", "fit", "hide_some", "play"]
 
 Chooser = Callable[[Caches], npt.NDArray[np.int64]]
 """Which candidate each cache evicts; int64[B]."""
 
-_SIZE, _STEADY, _TTL_LEFT = (list(FEATURES).index(name) for name in ("size_bytes", "steady", "ttl_left_s"))
+_SIZE, _STEADY, _TTL_LEFT, _ORIGIN = (
+    list(FEATURES).index(name) for name in ("size_bytes", "steady", "ttl_left_s", "origin_s")
+)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,23 @@ def collect(
     return Decisions(*(torch.from_numpy(np.concatenate(part)) for part in parts))
 
 
+def hide_some(candidates: torch.Tensor, draw: torch.Generator | None = None) -> torch.Tensor:
+    """Return decisions in which something is missing now and then, as in NGINX after a restart, or without TTLs.
+
+    Of a twentieth of the rows only the size is left; in a tenth of the decisions no TTL is known, in a fifth no origin time.
+    """
+    n, k, _ = candidates.shape
+    hidden = candidates.clone()
+    unknown = torch.rand((n, k), generator=draw) < 0.05
+    unknown &= candidates[:, :, _SIZE] >= 0
+    size = hidden[:, :, _SIZE].clone()
+    hidden[unknown] = MISSING
+    hidden[:, :, _SIZE] = size
+    for feature, share in ((_TTL_LEFT, 0.1), (_ORIGIN, 0.2)):
+        hidden[torch.rand(n, generator=draw) < share, :, feature] = MISSING
+    return hidden
+
+
 def fit(
     net: SetNet,
     decisions: Decisions,
@@ -206,7 +225,7 @@ def fit(
     losses = []
     for step in range(steps):
         rows = torch.randint(len(decisions), (batch,), generator=draw)
-        candidates, context = decisions.candidates[rows], decisions.context[rows]
+        candidates, context = hide_some(decisions.candidates[rows], draw), decisions.context[rows]
         g, _ = net.rates(candidates, context)
         expected = torch.exp(g) * decisions.exposure[rows]
         present = net.present(candidates)

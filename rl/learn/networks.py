@@ -17,6 +17,7 @@ from ...policies.learned.network import (
     EPSILON,
     G_LEAST,
     G_MOST,
+    LOG_MOST,
     SECONDS,
     SET_CONTEXT,
     SET_INPUTS,
@@ -55,7 +56,7 @@ class Net(nn.Module):
         units = [
             pace if j in SECONDS else torch.full_like(pace, UNIT_BYTES if j == 1 else 1) for j in range(N_FEATURES)
         ]
-        known = torch.log1p(candidates.clamp_min(0) / torch.stack(units, dim=2))
+        known = torch.log1p(candidates.clamp_min(0) / torch.stack(units, dim=2)).clamp_max(LOG_MOST)
         return torch.where(candidates < 0, torch.full_like(known, -1), known)
 
     @staticmethod
