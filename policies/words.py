@@ -53,8 +53,8 @@ def from_words(cls: type[_T], name: str, settings: Sequence[str], what: str, hin
     values: dict[str, Any] = {}
     for place, setting in enumerate(settings):
         key, equals, value = setting.partition("=")
-        if not equals and not place and hasattr(cls, "bare"):
-            key, equals, value = cls.bare, "=", setting
+        if not equals and not place and (bare := getattr(cls, "bare", "")):
+            key, equals, value = bare, "=", setting
         key = key.strip().replace("-", "_")
         if not equals:
             raise UsageError(f"{what} {':'.join([name, *settings])!r}: {setting!r} is not of the form parameter=value")

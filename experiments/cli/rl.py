@@ -96,7 +96,7 @@ def train(
     from ..sources import open_sources
     from ..stamp import stamp
 
-    options = of.reader_options(reader, nginx_conf, max_bad)
+    options: dict[str, Any] = dict(of.reader_options(reader, nginx_conf, max_bad))
     traces = open_sources(sources, of.selection_of(limit, None, None, None, None, 0), **options)
     with _tools():
         from ...rl.learn.plan import Training
@@ -174,7 +174,7 @@ def evaluate(
     from ..sources import open_sources
     from .progress import progress_bar
 
-    options = of.reader_options(reader, nginx_conf, max_bad)
+    options: dict[str, Any] = dict(of.reader_options(reader, nginx_conf, max_bad))
     traces = open_sources(sources, of.selection_of(limit, None, None, None, None, 0), **options)
     with progress_bar(quiet=quiet or json) as bar:
         rows = run(

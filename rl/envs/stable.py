@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
 __all__ = ["StableEvictEnv"]
 
 
-class StableEvictEnv(VecEnv):  # type: ignore[misc]
+class StableEvictEnv(VecEnv):
     """`EvictVectorEnv` for the learners of Stable-Baselines3 and sb3-contrib (``action_masks`` for `MaskablePPO`).
 
     The infos are empty except at the end of an episode: ``terminal_observation``, ``TimeLimit.truncated``, the totals of

@@ -74,7 +74,7 @@ class Arena(VecEnv):
     def _seen(self) -> dict[str, npt.NDArray[np.float32]]:
         return {"candidates": self._caches.rows.copy(), "context": self._caches.context.copy()}
 
-    def reset(self) -> dict[str, npt.NDArray[np.float32]]:  # type: ignore[override]
+    def reset(self) -> dict[str, npt.NDArray[np.float32]]:
         """Begin a game in each environment."""
         for i in range(self.num_envs):
             self._begin(i)

@@ -34,14 +34,14 @@ class EvictionQ(BasePolicy):
         super().__init__(observation_space, action_space, normalize_images=False)
         self.net = net
 
-    def forward(self, obs: dict[str, torch.Tensor]) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, obs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Q of each candidate, float32[b, k]."""
         q: torch.Tensor = self.net(obs["candidates"], obs["context"])
         return q
 
     def masked(self, obs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Q of each candidate; minus infinity where nobody is."""
-        return self(obs).masked_fill(obs["candidates"][:, :, 1] < 0, -torch.inf)
+        return self.forward(obs).masked_fill(obs["candidates"][:, :, 1] < 0, -torch.inf)
 
     def _predict(self, observation: Any, deterministic: bool = True) -> torch.Tensor:
         return self.masked(observation).argmax(1)
@@ -106,7 +106,7 @@ class EvictionDQN(DQN):
     def start_from(self, net: Net) -> None:
         """Take over the weights of a network, also as the target."""
         for q in (self.q_net, self.q_net_target):
-            q.net.load_state_dict(net.state_dict())  # type: ignore[union-attr, operator]
+            q.net.load_state_dict(net.state_dict())  # type: ignore[union-attr]
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Do gradient steps on what the replay buffer holds."""
@@ -151,6 +151,8 @@ class EvictionDQN(DQN):
             g, state = net.rates(candidates, context)
             likelihood = torch.exp(g) * data.exposure - data.hits * g
             advantages = (likelihood * present).sum() / present.sum()
-            return advantages + functional.smooth_l1_loss(state, target)
-        error = functional.smooth_l1_loss(net(candidates, context), rewards + following, reduction="none")
+            loss: torch.Tensor = advantages + functional.smooth_l1_loss(state, target)
+            return loss
+        q: torch.Tensor = net(candidates, context)
+        error = functional.smooth_l1_loss(q, rewards + following, reduction="none")
         return (error * present).sum() / present.sum()

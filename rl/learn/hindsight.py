@@ -231,7 +231,7 @@ def fit(
         present = net.present(candidates)
         loss = ((expected - decisions.hits[rows] * g) * present).sum() / present.sum()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         plan.step()
