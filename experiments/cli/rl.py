@@ -265,9 +265,7 @@ def _command(sources: list[str], training: Any, output: Path) -> str:
     words = [
         f"--{field.name.replace('_', '-')} {getattr(training, field.name)}"
         for field in fields(training)
-        if field.name
-        in ("k", "tail", "network", "hidden", "features", "reward", "horizon", "warm_start", "decisions", "ttl", "seed")
-        and getattr(training, field.name) != field.default
+        if field.name not in ("sizes", "hindsight") and getattr(training, field.name) != field.default
     ]
     if not training.hindsight:
         words.append("--no-hindsight")

@@ -60,7 +60,9 @@ class Training:
         Decisions of the DQN; 0 to leave it at the warm start.
     hindsight : bool
         Let the DQN learn from all candidates. False is the textbook's form.
-    gamma, learning_rate : float
+    gamma : float
+    learning_rate : float
+        Of the DQN, at its beginning; it falls to zero.
     batch, envs, buffer : int
         Decisions per gradient step, caches side by side, and decisions that the replay buffer holds.
     epsilon : float
@@ -85,7 +87,7 @@ class Training:
     decisions: int = 100_000
     hindsight: bool = True
     gamma: float = 0.9
-    learning_rate: float = 3e-4
+    learning_rate: float = 2e-4
     batch: int = 64
     envs: int = 16
     buffer: int = 50_000

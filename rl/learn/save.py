@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ...policies.learned.model import METADATA, MODEL, PARITY, Metadata
+from ..sidecar.model import open_session
 from .graph import onnx_model
 from .networks import Net
 
@@ -36,8 +37,6 @@ def save_model(
     trained : dict
         What the metadata is to say about where the model comes from.
     """
-    import onnxruntime
-
     folder.mkdir(parents=True, exist_ok=True)
     onnx = onnx_model(net.kind, net.weights(), net.k)
     pick = np.linspace(0, len(candidates) - 1, min(PARITY_ROWS, len(candidates))).astype(int)
@@ -49,7 +48,7 @@ def save_model(
         hidden = rng.random(rows.shape[1:]) < 0.2
         hidden[:, 1] = False
         rows[i][hidden] = -1
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    session = open_session(folder / MODEL, onnx)
     q = session.run(["q"], {"candidates": rows, "context": cache})[0]
     # The metadata come last: a folder in which they match is whole.
     (folder / METADATA).unlink(missing_ok=True)

@@ -221,6 +221,8 @@ class _Run:
         learner.set_logger(self.logger)
         while history["decisions"] < training.decisions:
             chunk = min(training.judge_every, training.decisions - history["decisions"])
+            rate = training.learning_rate * (1 - history["decisions"] / training.decisions)
+            learner.lr_schedule = lambda _, rate=rate: rate  # type: ignore[misc]
             learner.learn(chunk, reset_num_timesteps=False, callback=_told(self.report, training.decisions))
             history["decisions"] += chunk
             self.net.load_state_dict(learner.net.state_dict())
