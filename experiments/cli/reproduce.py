@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ...traces.errors import UsageError
 from . import options as of
+from .guard import say
 from .study import Output, Resume, report
 
 if TYPE_CHECKING:
@@ -164,7 +166,9 @@ def cold_rl(
     train: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Train one anew into it, as that of the package was, and judge it.", rich_help_panel=of.RUN
+            metavar="FOLDER",
+            help="Train one anew into it, as that of the package was, and judge it.",
+            rich_help_panel=of.RUN,
         ),
     ] = None,
     ablations: Annotated[
@@ -172,7 +176,9 @@ def cold_rl(
     ] = False,
     logs: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Also train on each log in it, and judge on its end.", rich_help_panel=of.RUN),
+        typer.Option(
+            metavar="FOLDER", help="Also train on each log in it, and judge on its end.", rich_help_panel=of.RUN
+        ),
     ] = None,
     threads: of.Threads = None,
     output: Output = HERE,
@@ -189,20 +195,24 @@ def cold_rl(
     postpone_scipy()
     from ..papers import cold_rl as paper
     from ..papers import cold_rl_ablations, cold_rl_cells, cold_rl_logs, cold_rl_model
+    from ..stamp import stamp
     from ..sweep import parse_seeds
 
     if model is not None and train is not None:
         raise UsageError("--model and --train are two ways to name the model; give one")
     chosen = parse_seeds(seeds)
+    if train is not None or ablations or logs is not None:
+        cold_rl_model.need_training_tools()
     clocks = cold_rl_cells.CLOCKS if clock is Clock.both else (clock.value,)
+    told = None if quiet else _stages()
     if train is not None:
-        judged = cold_rl_model.train_anew(train, resume=resume, report=None if quiet else stages())
+        about = stamp(f"evictlab reproduce cold-rl --train {train}", ("torch", "stable-baselines3", "onnxruntime"))
+        judged = cold_rl_model.train_anew(train, provenance=about, resume=resume, report=told)
     else:
         judged = cold_rl_model.choose_model(model)
     cells = cold_rl_cells.plan(judged, chosen, clocks=clocks, n_requests=requests)
     tried = cold_rl_ablations.plan(output / "cold-rl-ablations") if ablations else []
     read = cold_rl_logs.plan(logs, output / "cold-rl-logs") if logs is not None else []
-    told = None if quiet else stages()
 
     def work(journal: Journal, bar: Any) -> Reproduction:
         rows = cold_rl_cells.measure(cells, journal, threads=threads, progress=bar)
@@ -225,6 +235,18 @@ commands: dict[str, Callable[..., None]] = {
     "cold-rl": cold_rl,
 }
 """The commands by name, in the order of the help."""
+
+
+def _stages() -> Callable[[str, int, int], None]:
+    """Return what tells each stage of a training once, as it begins."""
+    told = set()
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage not in told:
+            told.add(stage)
+            say(stage)
+
+    return tell
 
 
 def _reproduce(

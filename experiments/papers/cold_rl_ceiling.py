@@ -4,7 +4,7 @@ It is told what no real policy knows: how likely each object is to be asked for 
 workload is drawn from. Who comes next is still a draw. Two numbers follow:
 
 - ``informed``: throw away what has expired, else the least likely per byte, among all residents. A newcomer that is worth
-  less than what it would push out is let in nevertheless (as it must be in NGINX), or refused.
+  less than what it would push out is let in nevertheless, or refused. One choice at a time is greedy and no proven optimum.
 - ``bound``: no policy that cannot see the future has more hits than this, on average over the draws. At each request it is
   given the best filling of the cache, a part of an object where a whole one does not fit, of the objects that could be
   there at all: those that were asked for within their lifetime.
@@ -104,10 +104,19 @@ def informed(trace: RequestTrace, known: Chances, capacity_bytes: int, *, refuse
     hit_ratio, byte_hit_ratio : float, 0-1
         As `evictlab.sim.ktail.replay_ktail` counts; objects expire as there.
     """
+    assert trace.sizes is not None
     hits, hit_bytes = _informed(
-        trace.ids, trace.sizes, trace.times, trace.ttls, known.shares, known.row, trace.n_objects, capacity_bytes, refuse
+        trace.ids,
+        trace.sizes,
+        trace.times,
+        trace.ttls,
+        known.shares,
+        known.row,
+        trace.n_objects,
+        capacity_bytes,
+        refuse,
     )
-    return hits / len(trace), hit_bytes / float(np.sum(trace.sizes, dtype=np.float64))
+    return hits / len(trace), hit_bytes / float(trace.sizes.sum(dtype=np.float64))
 
 
 def bound(trace: RequestTrace, known: Chances, capacities_bytes: Sequence[int]) -> list[float]:

@@ -31,7 +31,7 @@ AUTHORS = {
     "lru": "authors' LRU",
     "lfu": "authors' LFU",
     "adaptive_lru": "authors' AdaptiveLRU",
-    "hybrid_lru_size": "authors' HybridLRUSize",
+    "hybrid_lru_size": "authors' HybridLRU",
 }
 """By rule of `evictlab.sim.purging`."""
 
@@ -127,9 +127,7 @@ class Cell:
         for mib in self.sizes_mib:
             for title, refuse in ((INFORMED, False), (REFUSING, True)):
                 yield _row("ceiling", title, mib, *informed(trace, known, mib << 20, refuse=refuse))
-        for mib, most in zip(
-            self.sizes_mib, bound(trace, known, [mib << 20 for mib in self.sizes_mib]), strict=True
-        ):
+        for mib, most in zip(self.sizes_mib, bound(trace, known, [mib << 20 for mib in self.sizes_mib]), strict=True):
             yield _row("ceiling", BOUND, mib, most, None)
 
 

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from ...policies.registry import Policy
     from ...rl.learn.plan import Training
 
-__all__ = ["Model", "choose_model", "recipe", "seeds_seen", "train_anew"]
+__all__ = [
+    "Model",
+    "check_unseen",
+    "choose_model",
+    "need_training_tools",
+    "recipe",
+    "seeds_seen",
+    "spans",
+    "train_anew",
+]
 
 SHIPPED = "trap"
 
@@ -47,7 +56,7 @@ class Model:
         name = self.policy.label
         how = self.trained.get("training") or {}
         seen = seeds_seen(self.trained)
-        words = f"trap seeds {_spans(seen)}" if seen else "its metadata do not say which traces"
+        words = f"trap seeds {spans(seen)}" if seen else "its metadata do not say which traces"
         made = f", {how['warm_start']:,} decisions in hindsight and {how['decisions']:,} of the DQN" if how else ""
         return f"{name} (network {self.digest[:12]}), trained on {words}{made}"
 
@@ -88,10 +97,28 @@ def check_unseen(model: Model, seeds: Sequence[int]) -> None:
     """
     if both := sorted(set(seeds) & set(seeds_seen(model.trained))):
         raise UsageError(
-            f"{model.policy.label} was trained on trap with the seeds {_spans(both)}: what it does there says nothing about "
+            f"{model.policy.label} was trained on trap with the seeds {spans(both)}: what it does there says nothing about "
             f"others. Judge it on seeds that it has not seen: --seeds {max(seeds_seen(model.trained)) + 1}:"
             f"{max(seeds_seen(model.trained)) + 1 + len(seeds)}"
         )
+
+
+def need_training_tools() -> None:
+    """Say what is missing before anything begins.
+
+    Raises
+    ------
+    UsageError
+    """
+    from importlib.util import find_spec
+
+    for name, package in (
+        ("torch", "torch"),
+        ("stable_baselines3", "stable-baselines3"),
+        ("onnxruntime", "onnxruntime"),
+    ):
+        if find_spec(name) is None:
+            raise UsageError(f"training needs {package}: pip install 'evictlab[rl]'")
 
 
 def recipe() -> tuple[list[str], Training]:
@@ -133,12 +160,12 @@ def train_anew(
     return choose_model(folder)
 
 
-def _spans(seeds: Sequence[int]) -> str:
+def spans(seeds: Sequence[int]) -> str:
     """Write ``0-3, 7``."""
-    spans: list[list[int]] = []
+    found: list[list[int]] = []
     for seed in sorted(seeds):
-        if spans and spans[-1][1] == seed - 1:
-            spans[-1][1] = seed
+        if found and found[-1][1] == seed - 1:
+            found[-1][1] = seed
         else:
-            spans.append([seed, seed])
-    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in spans)
+            found.append([seed, seed])
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .cold_rl_cells import AUTHORS, LEARNED
+from .cold_rl_cells import LEARNED
+from .cold_rl_numbers import half_interval
 from .cold_rl_verdicts import AIMS, PAPER, Table
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SAYS = {
 }
 
 
-def draw(tables: Sequence[Table], half_interval: Any, *, canonical: bool) -> Figure:
+def draw(tables: Sequence[Table], *, canonical: bool) -> Figure:
     """Draw the sizes at which there is something to choose."""
     from ...sim.picture import Picture
 
@@ -36,13 +37,13 @@ def draw(tables: Sequence[Table], half_interval: Any, *, canonical: bool) -> Fig
     grid = figure.subplots(len(tables), len(shown), squeeze=False)
     for table, line in zip(tables, grid, strict=True):
         for mib, axes in zip(shown, line, strict=True):
-            _panel(axes, table, mib, half_interval, canonical)
+            _panel(axes, table, mib, canonical)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8.5)
     return figure
 
 
-def _panel(axes: Axes, table: Table, mib: int, half_interval: Any, canonical: bool) -> None:
+def _panel(axes: Axes, table: Table, mib: int, canonical: bool) -> None:
     order = sorted(table.kinds, key=lambda who: table.mean(who, mib))
     for kind, says in _SAYS.items():
         mine = [(place, who) for place, who in enumerate(order) if table.kinds[who] == kind]
@@ -63,7 +64,7 @@ def _panel(axes: Axes, table: Table, mib: int, half_interval: Any, canonical: bo
         axes.axvline(cold_rl, color="#cc79a7", lw=1.1, ls="--", label="paper: Cold-RL")
         if mib == 25:
             axes.axvline(AIMS["hit_ratio"], color="#d55e00", lw=0.9, ls="-.", label="aim")
-    axes.set_yticks(range(len(order)), [AUTHORS.get(who, who) for who in order], fontsize=6.5)
+    axes.set_yticks(range(len(order)), order, fontsize=6.5)
     for text, who in zip(axes.get_yticklabels(), order, strict=True):
         text.set_color(_COLOURS[table.kinds[who]])
         if who == LEARNED:

@@ -23,9 +23,9 @@ class EvictEnv(gymnasium.Env[Observation, np.int64]):
     """A cache replays a trace and asks for a victim whenever a missed object does not fit.
 
     ## Description
-    The cache admits every object that is not larger than itself. When a missed one does not fit, `k` residents stand for
-    election: some from the tail of the order of last use, the others drawn at random. One is evicted per step, until the
-    newcomer fits; then requests are replayed up to the next decision. Always taking action 0 is LRU, and gives the hits
+    When a missed object does not fit, `k` candidates stand for election: some residents from the tail of the order of last
+    use, the newcomer itself, and others drawn at random. One is evicted per step, until the newcomer fits or is the one
+    that does not stay; then requests are replayed up to the next decision. Always taking action 0 is LRU, and gives the hits
     of ``evictlab.sim.replay(trace, "lru", capacity)`` exactly, if ``tail`` is at least 1.
 
     ## Action Space
@@ -33,7 +33,7 @@ class EvictEnv(gymnasium.Env[Observation, np.int64]):
 
     | Num | Action |
     |-----|--------|
-    | i   | evict candidate i. From 0: those not asked for longest, the oldest first; then those drawn |
+    | i   | evict candidate i. From 0: those not asked for longest, the oldest first; the newcomer; those drawn |
 
     A row that is nobody (mask 0) stands for row 0, and is counted in ``info["invalid"]``. ``action_masks()`` says which
     actions make sense, bool[k], for learners that can mask.

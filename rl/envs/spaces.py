@@ -26,10 +26,12 @@ def evict_space(k: int) -> spaces.Dict:
     Raises
     ------
     UsageError
-        Fewer candidates than 1, or more than 64.
+        Fewer candidates than 2 (one is the newcomer), or more than 64.
     """
-    if not 1 <= k <= MOST_CANDIDATES:
-        raise UsageError(f"k={k} candidates: give 1 to {MOST_CANDIDATES}, as many as the mask of a decision has bits")
+    if not 2 <= k <= MOST_CANDIDATES:
+        raise UsageError(
+            f"k={k} candidates: give 2 to {MOST_CANDIDATES}, as many as the mask of a decision has bits; one is the newcomer"
+        )
     return spaces.Dict(
         {
             "candidates": spaces.Box(MISSING, np.inf, (k, N_FEATURES), np.float32),

@@ -258,7 +258,7 @@ class _Run:
             batch_size=training.batch,
             gamma=training.gamma,
             tau=0.005,
-            target_update_interval=1,
+            target_update_interval=training.envs,
             train_freq=1,
             gradient_steps=2,
             exploration_fraction=0.3,

@@ -65,19 +65,21 @@ def same(a: Any, b: Any) -> None:
 def test_a_story():
     # Two objects fit. 7 and 8 come in, 7 is asked for again, and 9 wants in: who leaves, 8 or 7? Then 7 comes back.
     trace = RequestTrace.from_columns([7, 8, 7, 9, 7], times=[0.0, 1.0, 3.0, 6.0, 7.0])
-    env = EvictEnv(trace, "2obj", k=3, reward="hits")
+    env = EvictEnv(trace, "2obj", k=4, reward="hits")
     seen, info = env.reset(seed=0)
     assert info["requests"] == 3
-    assert seen["mask"].tolist() == [1, 1, 0]
+    assert seen["mask"].tolist() == [1, 1, 1, 0]
     rows = [dict(zip(FEATURES, row.tolist(), strict=True)) for row in seen["candidates"]]
     assert rows[0] | {"recent": 0, "steady": 0} == {
         "age_s": 5, "size_bytes": 1, "hits": 0, "gap_s": -1, "ttl_left_s": -1, "origin_s": -1, "idle_s": 5, "requests": 1,
         "known_s": 5, "recent": 0, "steady": 0,
     }  # fmt: skip
     assert (rows[1]["hits"], rows[1]["gap_s"], rows[1]["idle_s"], rows[1]["requests"]) == (1, 3, 3, 2)
-    assert rows[0]["recent"] == pytest.approx(0.5 ** (1 / 256))
-    assert set(rows[2].values()) == {MISSING}
-    assert seen["context"].tolist() == [1.5, 2, 2, 0]
+    assert rows[0]["recent"] == pytest.approx(0.5 ** (2 / 256))
+    newcomer = (0, 0, -1, 0, 1, 1)  # 9 stands for election, too
+    assert tuple(rows[2][name] for name in ("age_s", "hits", "gap_s", "idle_s", "requests", "recent")) == newcomer
+    assert set(rows[3].values()) == {MISSING}
+    assert seen["context"].tolist() == [2, 2, 2, 0]
     seen, reward, terminated, truncated, info = env.step(0)
     assert (reward, terminated, truncated) == (0.5, True, False)  # of the two requests that followed, 7 was a hit
     assert (info["hit_ratio"], info["evictions"], info["requests"]) == (0.4, 1, 5)
@@ -87,6 +89,9 @@ def test_a_story():
     env.reset(seed=0)
     assert env.step(1)[4]["evictions"] == 1  # 7 leaves and comes back: that is the next decision
     assert env.step(0)[4]["hit_ratio"] == 0.2
+    env.reset(seed=0)
+    _, _, _, _, info = env.step(2)  # 9 does not come in, and 7 is a hit
+    assert (info["hit_ratio"], info["evictions"], info["requests"]) == (0.4, 0, 5)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,7 @@ def test_a_story():
         (trap(n_requests=6000, seed=2), "10MB", "trace", 64, 32),
         (trap(n_requests=6000, seed=2), "10MB", None, 16, 16),
         (trap(n_requests=6000, seed=3), "400kB", "20min", 4, 1),  # larger objects than the cache among them
-        (trap(n_requests=6000, seed=3), "40obj", "trace", 1, 1),
+        (trap(n_requests=6000, seed=3), "40obj", "trace", 2, 1),
         (zipf(8000, 900, seed=1, rate_per_s=None), "5%", None, 64, None),
     ],
 )
@@ -117,10 +122,10 @@ def test_who_is_seen():
         there = seen["mask"].astype(bool)
         n = int(there.sum())
         assert there[:n].all()
-        assert n == min(60, seen["context"][2])
+        assert n == min(60, seen["context"][2] + 1)
         assert (seen["candidates"][~there] == MISSING).all()
         assert (seen["candidates"][there][:, COLUMN["size_bytes"]] > 0).all()
-        idle = seen["candidates"][: min(n, 30), COLUMN["idle_s"]]
+        idle = seen["candidates"][: min(n - 1, 30), COLUMN["idle_s"]]
         assert (np.diff(idle) <= 0).all()  # the tail, the oldest first
         some_absent += n < 60
     assert some_absent
@@ -222,10 +227,10 @@ def _naive_reward(kind: str, trace: RequestTrace, seen: Any, who: list[int], at:
     """What the docstring says, from the trace itself; `now` is the request that waits. Without expiry."""
     ids = trace.ids.tolist()
     if kind == "bounded":
-        coming = ids[now : now + horizon + 1].count(who[at]) / (min(horizon, len(ids) - 1 - now) / 1000)
+        coming = ids[now + 1 : now + horizon + 1].count(who[at]) / (min(horizon, len(ids) - 1 - now) / 1000)
         mean = seen["context"][1] / seen["context"][2]
         return max(-coming * mean / seen["candidates"][at, COLUMN["size_bytes"]], -60.0)
-    return sum(obj in ids[now:] for i, obj in enumerate(who) if i != at) / len(seen["mask"])
+    return sum(obj in ids[now + 1 :] for i, obj in enumerate(who) if i != at) / len(seen["mask"])
 
 
 @pytest.mark.parametrize("kind", ["bounded", "paper"])
@@ -238,7 +243,7 @@ def test_rewards(kind):
         now, at = info["requests"], int(dice.integers(6))
         # Two clocks name a resident: times of last requests are distinct in this trace.
         asked = trace.times[now] - seen["candidates"][:, COLUMN["idle_s"]].astype(np.float64)
-        who = [int(trace.ids[np.abs(trace.times[:now] - when).argmin()]) for when in asked]
+        who = [int(trace.ids[np.abs(trace.times[: now + 1] - when).argmin()]) for when in asked]
         expected = _naive_reward(kind, trace, seen, who, at, now, 40)
         seen, reward, over, _, info = env.step(at)
         assert reward == pytest.approx(expected, rel=1e-5)
@@ -383,7 +388,7 @@ def test_shown_as_text():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"k": 65}, "1 to 64"),
+        ({"k": 65}, "2 to 64"),
         ({"tail": 9}, "tail=9"),
         ({"reward": "bound"}, "bounded"),
         ({"features": "paperr"}, "'paper'"),
