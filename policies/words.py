@@ -18,7 +18,7 @@ def in_words(name: str, thing: Any, always: int = 0) -> str:
     bare = getattr(thing, "bare", None)
     changed = [
         _written(getattr(thing, field.name))
-        if field.name == bare
+        if field.name == bare and "=" not in _written(getattr(thing, field.name))
         else f"{field.name}={_written(getattr(thing, field.name))}"
         for place, field in enumerate(dataclasses.fields(thing))
         if place < always or getattr(thing, field.name) != field.default

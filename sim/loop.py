@@ -7,6 +7,7 @@ None, which numba prunes: they cost nothing.
 from __future__ import annotations
 
 import inspect
+import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,9 @@ def loop_for(state: Any) -> Any:
     return _on_disk(folder, compiled, _kinds(state))
 
 
+_STARTED = time.time()
+
+
 def _kinds(state: Any) -> tuple[type, ...]:
     """Return the type of the state and those of the named tuples in it.
 
@@ -205,6 +209,8 @@ def _folder_for(state_type: type) -> Path | None:
 
     where = _defining_file(state_type)
     if where is None:  # nothing on disk tells when it changes
+        return None
+    if any(path.stat().st_mtime > _STARTED for path in _sources()):  # what was imported is no longer what is on disk
         return None
     return cache_home() / "kernels" / f"{Path(where).stem}-{source_digest([*_sources(), Path(where)])}"
 

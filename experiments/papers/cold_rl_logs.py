@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNTED", "MOST_BEHIND", "SIZES", "TRAINING", "Log", "measure", "part", "plan"]
 
-SIZES = ("1%", "10%", "25%")
+SIZES = ("0.3%", "1%", "10%", "25%")
 """Of the footprint."""
 
 COUNTED = {"last 15 %": 0.85, "last 30 %": 0.70}

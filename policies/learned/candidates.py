@@ -188,7 +188,7 @@ def choose(cache, obj, now, size, need):
             cache.who[n] = drawn
             cache.seen[drawn] = decision
             n += 1
-    t = time_of(cache.facts, now)
+    t = max(time_of(cache.facts, now), cache.facts.clock[1])  # in the proxy, `now` is when the newcomer was asked for
     for i in range(n):
         one = cache.who[i]
         describe(cache.facts, one, t, size if i == newcomer else weight(cache.stored, one), cache.rows[i])

@@ -81,7 +81,7 @@ def read_metadata(folder: str | Path) -> Metadata:
     for what, ours in (("features", list(FEATURES)), ("context", list(CONTEXT)), ("half_lives", list(HALF_LIVES))):
         if found.get(what) != ours:
             raise UsageError(f"{file}: the model was trained on other {what}: {found.get(what)}; here they are {ours}")
-    if not (1 <= k <= MOST_CANDIDATES and 0 <= tail <= k and network in ("set", "flat")):
+    if not (2 <= k <= MOST_CANDIDATES and 0 <= tail <= k and network in ("set", "flat")):
         raise UsageError(f"{file}: k={k}, tail={tail}, network={network} do not go together")
     model = folder / MODEL
     if not model.is_file():

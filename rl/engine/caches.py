@@ -108,25 +108,17 @@ class Caches:
     ) -> None:
         self.library, self.goal, self.k, self.tail = library, goal, k, tail
         self._hindsight = hindsight
-        seeds = np.random.SeedSequence(seed).generate_state(n, np.uint64)
-        fresh = [
-            make_candidates(
-                Setting(
-                    library.n_objects,
-                    1,
-                    np.zeros(library.n_objects, np.int64),
-                    int(seeds[i] >> np.uint64(1)),
-                    library.costs,
-                    times=library.times,
-                    ttls=library.ttls,
-                ),
-                k,
-                tail,
-            )
-            for i in range(n)
-        ]
-        self._fresh = fresh[0]
-        self._state = _stacked(fresh)
+        setting = Setting(
+            library.n_objects,
+            1,
+            np.zeros(library.n_objects, np.int64),
+            costs=library.costs,
+            times=library.times,
+            ttls=library.ttls,
+        )
+        self._fresh = make_candidates(setting, k, tail)
+        self._state = _stacked(self._fresh, n)
+        self._state.rng[:, 0] = np.random.SeedSequence(seed).generate_state(n, np.uint64)
         self._last = np.full((n, library.n_objects), -1, np.int32)
         self.numbers = np.zeros((n, NUMBERS), np.int64)
         self.rows = self._state.rows
@@ -165,6 +157,11 @@ class Caches:
         self.done[i] = False
         self._run(np.zeros(len(self.numbers), np.int64), i, i + 1)
 
+    def extend(self, i: int, stop: int) -> None:
+        """Let cache `i`, which is done, go on to request `stop`, up to its next decision."""
+        self.numbers[i, _END], self.done[i] = stop, False
+        self._run(np.zeros(len(self.numbers), np.int64), i, i + 1)
+
     def step(self, actions: npt.NDArray[np.int64]) -> None:
         """Evict the candidate with that number from each cache that is not done, and go on to its next decision."""
         self._run(actions, 0, len(self.numbers))
@@ -184,20 +181,12 @@ class Caches:
         )  # fmt: skip
 
 
-def _stacked(parts: list[Any]) -> Any:
-    """Stack named tuples of arrays along a new first axis; the columns of the trace are shared and left out."""
-    first = parts[0]
-    if isinstance(first, Facts):
-        return Facts(
-            np.stack([p.of for p in parts]), np.stack([p.clock for p in parts]), first.times, first.ttls, first.costs
-        )
-    fields = [
-        _stacked([getattr(p, name) for p in parts])
-        if isinstance(value, tuple)
-        else np.stack([getattr(p, name) for p in parts])
-        for name, value in first._asdict().items()
-    ]
-    return type(first)(*fields)
+def _stacked(one: Any, n: int) -> Any:
+    """Return `n` times the same named tuple of arrays, along a new first axis; the columns of the trace are shared."""
+    if hasattr(one, "_asdict"):
+        columns = ("times", "ttls", "costs")
+        return type(one)(*(v if name in columns else _stacked(v, n) for name, v in one._asdict().items()))
+    return np.repeat(one[np.newaxis], n, axis=0)
 
 
 def _copy(into: Any, fresh: Any, i: int) -> None:

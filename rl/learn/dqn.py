@@ -41,7 +41,8 @@ class EvictionQ(BasePolicy):
 
     def masked(self, obs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Q of each candidate; minus infinity where nobody is."""
-        return self.forward(obs).masked_fill(obs["candidates"][:, :, 1] < 0, -torch.inf)
+        q: torch.Tensor = self(obs).masked_fill(obs["candidates"][:, :, 1] < 0, -torch.inf)
+        return q
 
     def _predict(self, observation: Any, deterministic: bool = True) -> torch.Tensor:
         return self.masked(observation).argmax(1)
@@ -91,8 +92,10 @@ class EvictionDQN(DQN):
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"EvictionPolicy": EvictionPolicy}
 
-    def __init__(self, policy: Any, env: Any, *, hindsight: bool = True, most: float = 20.0, **kwargs: Any) -> None:
-        self.hindsight, self.most = hindsight, most
+    def __init__(
+        self, policy: Any, env: Any, *, hindsight: bool = True, most: float = 20.0, whole: int = 0, **kwargs: Any
+    ) -> None:
+        self.hindsight, self.most, self.whole = hindsight, most, whole
         if hindsight:
             kwargs.setdefault("replay_buffer_class", HindsightBuffer)
         super().__init__(policy, env, **kwargs)
@@ -102,6 +105,10 @@ class EvictionDQN(DQN):
         """The network that is being trained."""
         net: Net = self.q_net.net  # type: ignore[assignment]
         return net
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        """Explore less and less, and learn ever slower, over the whole training, not over each call of `learn`."""
+        super()._update_current_progress_remaining(num_timesteps, self.whole or total_timesteps)
 
     def start_from(self, net: Net) -> None:
         """Take over the weights of a network, also as the target."""
@@ -130,8 +137,12 @@ class EvictionDQN(DQN):
         self.logger.record("train/loss", np.mean(losses))
 
     def _loss_of_victims(self, data: Any, following: torch.Tensor) -> torch.Tensor:
-        q = self.q_net(data.observations).gather(1, data.actions.long())
-        return functional.smooth_l1_loss(q, data.rewards + following)
+        # A random action may name nobody; then the environment has evicted the first candidate.
+        actions = data.actions.long()
+        nobody = data.observations["candidates"][:, :, 1].gather(1, actions) < 0
+        q = self.q_net(data.observations).gather(1, actions.masked_fill(nobody, 0))
+        loss: torch.Tensor = functional.smooth_l1_loss(q, data.rewards + following)
+        return loss
 
     def _loss_of_all(self, data: Any, following: torch.Tensor) -> torch.Tensor:
         """The temporal-difference errors of all candidates.
@@ -151,8 +162,9 @@ class EvictionDQN(DQN):
             g, state = net.rates(candidates, context)
             likelihood = torch.exp(g) * data.exposure - data.hits * g
             advantages = (likelihood * present).sum() / present.sum()
-            loss: torch.Tensor = advantages + functional.smooth_l1_loss(state, target)
-            return loss
+            both: torch.Tensor = advantages + functional.smooth_l1_loss(state, target)
+            return both
         q: torch.Tensor = net(candidates, context)
         error = functional.smooth_l1_loss(q, rewards + following, reduction="none")
-        return (error * present).sum() / present.sum()
+        mean: torch.Tensor = (error * present).sum() / present.sum()
+        return mean

@@ -112,12 +112,15 @@ def play(
     """Replay games side by side; return the hit ratio of each from its ``count_from`` on, float64[n]."""
     caches = Caches(library, len(games), k=k, tail=tail, goal=Goal(BOUNDED, 1, 1.0), seed=seed)
     earlier = np.zeros((len(games), 2))
+    counting = np.array([game.count_from <= game.start for game in games])
     for i, game in enumerate(games):
-        caches.begin(i, game.trace, game.capacity, game.start, game.stop)
-    starts = np.array([game.count_from - game.start for game in games])
-    while not caches.done.all():
-        begun = caches.numbers[:, 6] <= starts
-        earlier[begun, 0], earlier[begun, 1] = caches.numbers[begun, 5], caches.numbers[begun, 6]
+        caches.begin(i, game.trace, game.capacity, game.start, game.stop if counting[i] else game.count_from)
+    while True:
+        for i in np.flatnonzero(caches.done & ~counting).tolist():
+            earlier[i], counting[i] = caches.numbers[i, 5:7], True
+            caches.extend(i, games[i].stop)
+        if caches.done.all():
+            break
         caches.step(choose(caches))
     counted = caches.numbers[:, 5:7] - earlier
     return np.asarray(counted[:, 0] / np.maximum(counted[:, 1], 1))

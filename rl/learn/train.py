@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...policies.learned.model import METADATA, MODEL, PARITY
 from ...traces.errors import UsageError
 from .arena import Arena
 from .dqn import EvictionDQN, EvictionPolicy
@@ -73,11 +74,16 @@ def train(
     UsageError
         The folder holds a training with other parameters, or one of something else.
     """
-    run = _Run(traces, Path(folder), training, provenance or {}, report or (lambda stage, done, total: None))
-    if not (resume and run.load()):
-        run.begin()
-    run.warm_start()
-    run.learn()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks are small: threads only wait for each other
+    try:
+        run = _Run(traces, Path(folder), training, provenance or {}, report or (lambda stage, done, total: None))
+        if not (resume and run.load()):
+            run.begin()
+        run.warm_start()
+        run.learn()
+    finally:
+        torch.set_num_threads(threads)
     return run.history
 
 
@@ -95,6 +101,7 @@ class _Run:
         self.training, self.folder, self.report, self.provenance = training, folder, report, provenance
         self.ground: Ground = lay_out(training, traces)
         self.names = [trace.name for trace in traces]
+        self.sources = [f"{len(trace)} requests, sha256 {trace.provenance.sha256[:16]}" for trace in traces]
         self.net: Net = make_net(training.network, training.k, training.shown, training.hidden)
         self.history: dict[str, Any] = {}
         self.sample: Decisions | None = None
@@ -104,7 +111,11 @@ class _Run:
     # The folder.
 
     def _identity(self) -> dict[str, Any]:
-        return {"traces": self.names, "training": json.loads(json.dumps(dataclasses.asdict(self.training)))}
+        return {
+            "traces": self.names,
+            "sources": self.sources,
+            "training": json.loads(json.dumps(dataclasses.asdict(self.training))),
+        }
 
     def begin(self) -> None:
         """Begin anew in an empty folder, or in one of an earlier training."""
@@ -112,7 +123,7 @@ class _Run:
         if folder.exists() and any(folder.iterdir()) and not (folder / HISTORY).is_file():
             raise UsageError(f"{folder} holds something else; give another folder with --out")
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (LEARNER, NETWORK):
+        for name in (METADATA, MODEL, PARITY, LEARNER, NETWORK):  # also the model: it is that of other parameters
             (folder / name).unlink(missing_ok=True)
         torch.manual_seed(self.training.seed)
         self.net = make_net(self.training.network, self.training.k, self.training.shown, self.training.hidden)
@@ -126,7 +137,7 @@ class _Run:
             return False
         try:
             found = json.loads(file.read_text())
-            same = {name: found.get(name) for name in ("traces", "training")} == self._identity()
+            same = {name: found.get(name) for name in ("traces", "sources", "training")} == self._identity()
         except (ValueError, AttributeError):
             same, found = False, {}
         if not same:
@@ -134,19 +145,29 @@ class _Run:
                 f"{self.folder} holds a training with other parameters or logs; give another folder with --out, "
                 "or begin anew in this one with --anew"
             )
-        self.history = found
         state = self.folder / NETWORK
-        if found["rounds"] or found["decisions"]:
-            if not state.is_file():
-                return False
-            self.net.load_state_dict(torch.load(state, weights_only=True))
+        if not state.is_file():
+            return False
+        # The state and its history are one file: an interruption between two files would leave them a stage apart.
+        kept = torch.load(state, weights_only=True)
+        self.history = kept["history"]
+        if not (self.history["rounds"] or self.history["decisions"]):
+            return False  # nothing was learnt so far; begin with the first network, not with another one
+        self.net.load_state_dict(kept["net"])
+        self.sample = None if kept["seen"] is None else Decisions(**kept["seen"])
         return True
 
     def _write(self) -> None:
-        torch.save(self.net.state_dict(), self.folder / NETWORK)
-        temporary = self.folder / (HISTORY + ".new")
-        temporary.write_text(json.dumps(self.history, indent=1) + "\n")
-        temporary.replace(self.folder / HISTORY)
+        unfinished = 0 < self.history["rounds"] < self.training.rounds  # the next round adds to what was seen
+        seen = vars(self.sample) if unfinished and self.sample is not None else None
+        state = {"history": self.history, "net": self.net.state_dict(), "seen": seen}
+        for name, write in (
+            (NETWORK, lambda path: torch.save(state, path)),
+            (HISTORY, lambda path: path.write_text(json.dumps(self.history, indent=1) + "\n")),
+        ):
+            temporary = self.folder / (name + ".new")
+            write(temporary)
+            temporary.replace(self.folder / name)
 
     @property
     def logger(self) -> Logger:
@@ -165,7 +186,7 @@ class _Run:
         if not training.warm_start or self.history["rounds"] >= total:
             return
         assert isinstance(self.net, SetNet)
-        seen: Decisions | None = None
+        seen = self.sample
         for number in range(self.history["rounds"], total):
             requests = sum(game.stop - game.start for game in ground.games)
             found = collect(
@@ -221,8 +242,6 @@ class _Run:
         learner.set_logger(self.logger)
         while history["decisions"] < training.decisions:
             chunk = min(training.judge_every, training.decisions - history["decisions"])
-            rate = training.learning_rate * (1 - history["decisions"] / training.decisions)
-            learner.lr_schedule = lambda _, rate=rate: rate  # type: ignore[misc]
             learner.learn(chunk, reset_num_timesteps=False, callback=_told(self.report, training.decisions))
             history["decisions"] += chunk
             self.net.load_state_dict(learner.net.state_dict())
@@ -246,13 +265,15 @@ class _Run:
         saved = self.folder / LEARNER
         if self.history["decisions"] and saved.is_file():
             found: EvictionDQN = EvictionDQN.load(saved, env=arena, device="cpu")
+            found.learning_starts += found.num_timesteps  # the replay buffer was not kept: it fills first
             return found
         return EvictionDQN(
             EvictionPolicy,
             arena,
             hindsight=training.hindsight,
             most=MOST_PENALTY,
-            learning_rate=training.learning_rate,
+            whole=training.decisions,
+            learning_rate=lambda left: training.learning_rate * left,
             buffer_size=training.buffer,
             learning_starts=max(training.batch, min(training.decisions // 20, 2_000)),
             batch_size=training.batch,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from evictlab.policies import Setting
-from evictlab.policies.learned.candidates import choose, enter, leave, make_candidates, touch
+from evictlab.policies.learned.candidates import choose, enter, leave, make_candidates, miss, touch
 from evictlab.policies.learned.facts import (
     CONTEXT,
     FEATURES,
@@ -31,7 +31,7 @@ def facts_with(times=None, ttls=None, costs=None, n_objects=3):
     return make_facts(Setting(n_objects, 100, times=times, ttls=ttls, costs=costs))
 
 
-def miss(facts, obj, now):
+def came(facts, obj, now):
     requested(facts, obj, now)
     fetched(facts, obj, now, True)
 
@@ -49,8 +49,8 @@ def described(facts, obj, second, size=7):
 
 def test_each_feature_by_hand():
     facts = facts_with(times=[10, 12, 15, 19, 30], ttls=[60, 60, 5, 60, 60], costs=[0.5, 2, 3, 4, 5])
-    miss(facts, A, 0)  # at 10 s
-    miss(facts, B, 1)
+    came(facts, A, 0)  # at 10 s
+    came(facts, B, 1)
     hit(facts, A, 2)  # at 15 s; neither lifetime nor cost of a hit matter
     hit(facts, A, 3)  # at 19 s
     seen = described(facts, A, 30.0)
@@ -76,7 +76,7 @@ def test_each_feature_by_hand():
 
 def test_an_expired_object_is_refreshed_in_place():
     facts = facts_with(times=[0, 4, 10, 12, 15], ttls=[10, 99, 3, 99, 99], costs=[1, 2, 3, 4, 5])
-    miss(facts, A, 0)
+    came(facts, A, 0)
     hit(facts, A, 1)
     assert described(facts, A, 10.0)["ttl_left_s"] == 0  # expired at its very second
     hit(facts, A, 2)  # no hit: it is fetched again, and stays
@@ -91,30 +91,54 @@ def test_an_expired_object_is_refreshed_in_place():
 def test_what_is_known_outlives_a_stay():
     times = [0.0, 1, 5, 8, 20, 21]
     cache = make_candidates(Setting(3, 100, np.full(3, 7, np.int64), times=np.asarray(times)), 3, 1)
-    enter(cache, A, 0)
+
+    def comes_in(obj, now):
+        miss(cache, obj, now)
+        enter(cache, obj)
+
+    comes_in(A, 0)
     touch(cache, A, 1)
     leave(cache, A)
-    enter(cache, B, 2)
-    enter(cache, A, 3)
-    choose(cache, 4, 0)
-    assert cache.who[:2].tolist() == [B, A]
+    comes_in(B, 2)
+    comes_in(A, 3)
+    miss(cache, C, 4)
+    assert choose(cache, C, 4, 9, 0) == 3
+    assert cache.who.tolist() == [B, A, C]
     ghost = dict(zip(FEATURES, cache.rows[1].tolist(), strict=True))
     assert ghost["hits"] == 0  # of this stay
     assert ghost["age_s"] == ghost["idle_s"] == 12
     assert (ghost["requests"], ghost["known_s"], ghost["gap_s"]) == (3, 20, 7)
-    assert ghost["recent"] == pytest.approx(2 ** (-3 / 256) + 2 ** (-2 / 256) + 1, rel=1e-6)
+    # Requests number 1, 2 and 4 of 5: that of the newcomer counts.
+    assert ghost["recent"] == pytest.approx(2 ** (-4 / 256) + 2 ** (-3 / 256) + 2 ** (-1 / 256), rel=1e-6)
+    newcomer = dict(zip(FEATURES, cache.rows[2].tolist(), strict=True))
+    assert [newcomer[name] for name in ("age_s", "hits", "idle_s", "known_s", "gap_s")] == [0, 0, 0, 0, MISSING]
+    assert (newcomer["size_bytes"], newcomer["requests"], newcomer["recent"]) == (9, 1, 1)
+    # It does not stay; when it comes again, that is remembered.
+    miss(cache, C, 5)
+    choose(cache, C, 5, 9, 0)
+    assert (cache.rows[2, 3], cache.rows[2, 7], cache.rows[2, 8]) == (1, 2, 1)
+
+
+def test_a_request_that_is_told_twice_counts_once():
+    facts = facts_with(times=[0, 5])
+    came(facts, A, 0)
+    came(facts, B, 1)
+    before = facts.of.copy(), facts.clock.copy()
+    came(facts, B, 1)
+    assert (facts.of == before[0]).all()
+    assert (facts.clock == before[1]).all()
 
 
 def test_columns_that_are_missing():
     facts = facts_with()
-    miss(facts, A, 0)
-    miss(facts, B, 1)
+    came(facts, A, 0)
+    came(facts, B, 1)
     hit(facts, A, 5)  # without times, requests are a second apart
     seen = described(facts, A, 9.0)
     assert (seen["ttl_left_s"], seen["origin_s"]) == (MISSING, MISSING)
     assert (seen["age_s"], seen["idle_s"], seen["gap_s"], seen["known_s"]) == (9, 4, 5, 9)
     for_ever = facts_with(times=[0.0], ttls=[np.inf])
-    miss(for_ever, A, 0)
+    came(for_ever, A, 0)
     assert described(for_ever, A, 1e9)["ttl_left_s"] == MISSING
 
 
@@ -124,7 +148,7 @@ def test_counts_decay_with_requests_to_anyone():
     asked[3000:8900][asked[3000:8900] == A] = B  # nobody asks for A for long
     facts = facts_with()
     for now, obj in enumerate(asked):
-        (hit if now > 100 else miss)(facts, obj, now)
+        (hit if now > 100 else came)(facts, obj, now)
     for obj in (A, B, C):
         ages = len(asked) - 1 - np.flatnonzero(asked == obj)
         seen = described(facts, obj, float(len(asked)))
@@ -159,9 +183,9 @@ def test_the_first_second_does_not_count_as_a_gap():
 def test_requests_that_come_late():
     # In the proxy a response enters with the number of its own request, after later ones have been served.
     facts = facts_with(times=[0, 1, 5, 9])
-    miss(facts, A, 0)
-    miss(facts, B, 2)
-    miss(facts, C, 1)
+    came(facts, A, 0)
+    came(facts, B, 2)
+    came(facts, C, 1)
     assert facts.clock.tolist() == [3, 5, 2.5]  # the clock stands still, and does not go back
     hit(facts, A, 3)
     hit(facts, A, 2)

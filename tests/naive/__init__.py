@@ -27,7 +27,17 @@ def cases() -> list[str]:
     return [case for name in _MODULES for case in getattr(_module(name), "CASES", [name])]
 
 
-def make_twin(text: str, ids: Any, capacity: int, *, sizes: Any = None, costs: Any = None, seed: int = 0) -> Any:
+def make_twin(
+    text: str,
+    ids: Any,
+    capacity: int,
+    *,
+    sizes: Any = None,
+    costs: Any = None,
+    times: Any = None,
+    ttls: Any = None,
+    seed: int = 0,
+) -> Any:
     """The twin of the policy written `text`, its cache empty.
 
     A twin's constructor gets `capacity` and, by name: n_objects, sizes (list, or None = every object counts 1), costs
@@ -40,6 +50,8 @@ def make_twin(text: str, ids: Any, capacity: int, *, sizes: Any = None, costs: A
         "n_objects": max(ids) + 1,
         "sizes": None if sizes is None else [int(size) for size in sizes],
         "costs": None if costs is None else [float(np.float32(cost)) for cost in costs],
+        "times": times,
+        "ttls": ttls,
         "next_use": [next((j for j in range(i + 1, len(ids)) if ids[j] == obj), len(ids)) for i, obj in enumerate(ids)],
     }
     if isinstance(policy, Predicted):

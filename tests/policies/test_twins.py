@@ -39,6 +39,6 @@ class TestTwins:
         times = np.cumsum(data.draw(st.lists(st.integers(0, 3), min_size=len(ids), max_size=len(ids))))
         ttls = np.asarray([5.0, 9.0, np.inf, 1.0])[np.asarray(ids) % 4] if takes(text, "ttl") else None
         costs = [1.0 + obj % 5 for obj in ids]
-        twin = make_twin(text, ids, capacity, sizes=sizes, costs=costs, seed=seed)
+        twin = make_twin(text, ids, capacity, sizes=sizes, costs=costs, times=times, ttls=ttls, seed=seed)
         ours, _ = run_policy(text, ids, capacity, sizes, times, ttls, costs, seed)
         assert ours == run_naive(twin, ids, capacity, sizes, times, ttls)

@@ -11,13 +11,14 @@ eviction; the default network is a set network trained as `evictlab rl train` sa
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from ...contract import kernels
 from ...learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, miss, touch
-from ...learned.model import read_metadata, read_weights
+from ...learned.model import METADATA, read_metadata, read_weights
 from ...learned.network import make_network, value
 from ...registry import Policy, policy
 from ...setting import Setting
@@ -43,7 +44,8 @@ class ColdRl(Policy):
     Parameters
     ----------
     model : str
-        Folder of a trained model, or the name of one that comes with the package: ``trap``. Written ``cold_rl:model/``.
+        Folder of a trained model (``cold_rl:model/``; no colon, plus or at sign in it), or the name of one that comes with the
+        package: ``trap``. A folder of that name is written ``./trap``.
     """
 
     model: str = "trap"
@@ -53,8 +55,14 @@ class ColdRl(Policy):
     @property
     def folder(self) -> Path:
         """Where the model lies."""
-        shipped = SHIPPED / self.model
-        return shipped if shipped.is_dir() and not Path(self.model).is_dir() else Path(self.model)
+        shipped = self.model.isidentifier() and (SHIPPED / self.model).is_dir()
+        return SHIPPED / self.model if shipped else Path(self.model)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters, and which network the folder holds now: results depend on it."""
+        file = self.folder / METADATA
+        digest = json.loads(file.read_text()).get("model_sha256", "")[:16] if file.is_file() else ""
+        return {**super().parameters(), "network": digest}
 
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
