@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from .networks import Net, SetNet
 if TYPE_CHECKING:
     from ..engine.library import Library
 
-__all__ = ["Decisions", "Game", "by_network", "by_rule", "collect", "fit", "hide_some", "play"]
+__all__ = ["Decisions", "Game", "by_network", "by_rule", "collect", "fit", "hide_some", "play", "side_by_side"]
 
 Chooser = Callable[[Caches], npt.NDArray[np.int64]]
 """Which candidate each cache evicts; int64[B]."""
@@ -35,6 +35,10 @@ Chooser = Callable[[Caches], npt.NDArray[np.int64]]
 _SIZE, _STEADY, _TTL_LEFT, _ORIGIN = (
     list(FEATURES).index(name) for name in ("size_bytes", "steady", "ttl_left_s", "origin_s")
 )
+
+
+MOST_BYTES = 1 << 30
+"""Of memory for caches that are replayed side by side; each takes about 160 bytes per object of the largest trace."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Decisions:
         return Decisions(*(torch.cat([a, b]) for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
 
+def side_by_side(library: Library) -> int:
+    """Return how many caches over a library fit into `MOST_BYTES`; at least one."""
+    return max(1, MOST_BYTES // (160 * library.n_objects))
+
+
 def by_rule(caches: Caches) -> npt.NDArray[np.int64]:
     """Evict what has expired, else the most bytes per request of late."""
     rows = caches.rows
@@ -110,6 +119,9 @@ def play(
     library: Library, games: Sequence[Game], choose: Chooser, *, k: int, tail: int, seed: int = 0
 ) -> npt.NDArray[np.float64]:
     """Replay games side by side; return the hit ratio of each from its ``count_from`` on, float64[n]."""
+    if len(games) > (most := side_by_side(library)):
+        groups = [games[first : first + most] for first in range(0, len(games), most)]
+        return np.concatenate([play(library, group, choose, k=k, tail=tail, seed=seed) for group in groups])
     caches = Caches(library, len(games), k=k, tail=tail, goal=Goal(BOUNDED, 1, 1.0), seed=seed)
     earlier = np.zeros((len(games), 2))
     counting = np.array([game.count_from <= game.start for game in games])
@@ -153,6 +165,13 @@ def collect(
     progress : callable, optional
         Told how many more requests were replayed.
     """
+    if len(games) > (at_once := side_by_side(library)):
+        first, others = games[:at_once], games[at_once:]
+        share_of = most * len(first) // len(games)
+        told_of: dict[str, Any] = {"k": k, "tail": tail, "stray": stray, "progress": progress}
+        return collect(library, first, choose, most=share_of, seed=seed, **told_of) + collect(
+            library, others, choose, most=most - share_of, seed=seed + 1, **told_of
+        )
     n = len(games)
     caches = Caches(library, n, k=k, tail=tail, goal=Goal(BOUNDED, 1, 1.0), hindsight=True, seed=seed)
     rng = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ from ...policies.learned.model import METADATA, MODEL, PARITY
 from ...traces.errors import UsageError
 from .arena import Arena
 from .dqn import EvictionDQN, EvictionPolicy
-from .hindsight import Decisions, by_network, by_rule, collect, fit, play
+from .hindsight import Decisions, by_network, by_rule, collect, fit, play, side_by_side
 from .networks import Net, SetNet, make_net
 from .plan import Ground, Training, lay_out
 from .save import save_model
@@ -254,7 +254,7 @@ class _Run:
         arena = Arena(
             ground.library,
             ground.games,
-            training.envs,
+            min(training.envs, side_by_side(ground.library)),
             k=training.k,
             tail=training.tail,
             reward=training.reward,
