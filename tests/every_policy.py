@@ -146,7 +146,7 @@ def short_trace(seed: int, n_requests: int = 160) -> dict[str, Any]:
 def run(policy: Policy, trace: dict[str, Any], capacity: int, with_sizes: bool, seed: int = 0) -> list[int]:
     """Outcomes of the interpreted replay: of objects, or of bytes with costs and (where possible) lifetimes."""
     if not with_sizes:
-        return run_policy(policy, trace["ids"], capacity, seed=seed)[0]
+        return run_policy(policy, trace["ids"], capacity, times=trace["times"], seed=seed)[0]
     ttls = trace["ttls"] if can(policy, "ttl") else None
     return run_policy(policy, trace["ids"], capacity, trace["sizes"], trace["times"], ttls, trace["costs"], seed)[0]
 

@@ -95,6 +95,92 @@ def nginx(
         raise typer.Exit(GATE)
 
 
+def learned(
+    workload: Annotated[
+        str,
+        typer.Argument(metavar="WORKLOAD|TRACE", help="trap, zipf, nasa, or any trace with sizes."),
+    ] = "trap",
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL", help="Folder of a trained model, or one that comes along.")
+    ] = "trap",
+    size: Annotated[
+        str | None,
+        typer.Option("--size", "-s", metavar="25MiB", help="NGINX's max_size; default: the workload's least."),
+    ] = None,
+    manager: Annotated[
+        str, typer.Option(metavar="50ms", help="How soon the cache manager looks again, with the model and without.")
+    ] = "50ms",
+    rate: Annotated[
+        str | None, typer.Option(metavar="500/s", help="Requests are sent evenly.", rich_help_panel=of.RUN)
+    ] = None,
+    connections: Annotated[
+        int, typer.Option(metavar="N", min=1, help="To NGINX, kept alive.", rich_help_panel=of.RUN)
+    ] = 8,
+    repeat: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Pairs of runs, one with NGINX's own LRU.", rich_help_panel=of.RUN)
+    ] = 5,
+    python: Annotated[
+        bool, typer.Option("--python", help="The sidecar in Python rather than that in C.", rich_help_panel=of.RUN)
+    ] = False,
+    limit: of.Limit = None,
+    reader: of.Reader = None,
+    nginx_conf: of.NginxConf = None,
+    max_bad: of.MaxBad = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where NASA's log is.", rich_help_panel=of.PART)
+    ] = None,
+    output: Output = HERE,
+    resume: Resume = False,
+    json: of.Json = False,
+    quiet: of.Quiet = False,
+) -> None:
+    """A real NGINX by its own LRU and by a learned policy in turns, beside the simulator's predictions of both.
+
+    Needs Linux, nginx, its headers, gcc and make (Debian: apt install nginx nginx-dev gcc make), and
+    evictlab[sidecar]. Everything runs in temporary folders; a system service is left alone. Takes about ten minutes.
+    What is asked of the learned policy is judged; if anything is missed, the exit code is 3.
+
+    evictlab check learned
+
+    evictlab check learned trap --model model/ --size 100MiB --repeat 3 --python
+    """
+    from ...rl.check.setup import model_folder
+    from ...rl.sidecar.model import load_model
+    from ...traces.record.nginx import find_nginx, nginx_version
+    from ...traces.units import parse_duration
+    from ..checks import learned as study
+    from ..checks.nginx import shortened
+
+    version = nginx_version(find_nginx())
+    loaded = load_model(model_folder(model))
+    interval_s, per_s = parse_duration(manager), None if rate is None else of.rate_per_s(rate)
+    ((name, trace),) = _opened([workload], of.reader_options(reader, nginx_conf, max_bad), data, quiet)
+    trace = shortened(trace, limit)
+    runs = study.plan(name, trace, size, model, interval_s, per_s, connections, python, repeat)
+    judged = []
+
+    def work(journal: Any, bar: Any) -> Any:
+        page, verdicts = study.reproduction(study.measure(runs, journal, loaded, progress=bar))
+        judged.extend(verdicts)
+        return page
+
+    report(
+        "check learned",
+        sum(len(run.trace) for run in runs),
+        work,
+        {"nginx": version, "model": f"{model}, sha256 {loaded.metadata['model_sha256'][:12]}"},
+        (output, resume),
+        packages=("numpy", "numba", "simpy", "onnxruntime"),
+        json=json,
+        quiet=quiet,
+    )
+    missed = [each for each in judged if each.met is False]
+    for each in missed:
+        say(f"missed: {each.aim}; found: {each.found}")
+    if missed:
+        raise typer.Exit(GATE)
+
+
 def _opened(
     named: list[str] | None, options: dict[str, Any], data: Path | None, quiet: bool
 ) -> list[tuple[str, RequestTrace]]:
@@ -118,5 +204,5 @@ def _opened(
     return opened
 
 
-commands: dict[str, Callable[..., None]] = {"nginx": nginx}
+commands: dict[str, Callable[..., None]] = {"nginx": nginx, "learned": learned}
 """The commands by name, in the order of the help."""

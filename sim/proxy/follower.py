@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from ...policies.contract import KEPT, kernels_of
+from .quick import quick_evict
 from .zone import TRIES
 
 if TYPE_CHECKING:
@@ -38,11 +39,23 @@ class Follower:
     capacity : int
     zone : Zone
     policy : Policy
+    compiled : bool
+        Ask a compiled policy for its victims.
     """
 
-    def __init__(self, state: Any, stored: npt.NDArray[Any] | None, capacity: int, zone: Zone, policy: Policy) -> None:
+    def __init__(
+        self,
+        state: Any,
+        stored: npt.NDArray[Any] | None,
+        capacity: int,
+        zone: Zone,
+        policy: Policy,
+        compiled: bool = False,
+    ) -> None:
         self.state, self._stored, self._capacity, self._zone = state, stored, capacity, zone
         self._do = kernels_of(state)
+        if compiled:
+            self._do = self._do._replace(evict=quick_evict(state))
         self._looks_ahead = policy.offline or bool(policy.predictions)
         self._reads_columns = self._looks_ahead or any(part.spec.cost for part in policy.parts())
         self._clock = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -71,6 +72,17 @@ class Learned:
         """What became of each of the first `n` requests (of one `ask_for`); NGINX is stopped for that."""
         self.nginx.finish()
         return read_access_log(self.nginx.places.access_log, n).status
+
+
+def complaints(learned: Learned) -> list[str]:
+    """Lines of the error log that are worse than a warning, but for one that NGINX's own LRU provokes.
+
+    A worker or manager that looks for something to evict finds the oldest objects in use, and calls it an alert: with LRU
+    alone, few objects and a busy machine this comes a dozen times in a few seconds.
+    """
+    lines = learned.nginx.places.error_log.read_text().splitlines()
+    bad = [line for line in lines if re.search(r"\[(error|crit|alert|emerg)\]", line)]
+    return [line for line in bad if "ignore long locked inactive cache entry" not in line]
 
 
 @contextmanager

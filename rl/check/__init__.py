@@ -1,0 +1,1 @@
+"""The learned policy in a real NGINX, beside what the simulator predicts of it."""

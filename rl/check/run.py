@@ -1,0 +1,224 @@
+"""One run of the check: a real NGINX with the module, and the sidecar where the model is to evict; all gone afterwards."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...traces.record.nginx.binary import find_nginx, nginx_version
+from ...traces.record.nginx.conf import worker_account
+from ...traces.record.nginx.config import RealConfig
+from ...traces.record.nginx.disk import SAMPLE, block_bytes
+from ...traces.record.nginx.driver import FAILURES, Plan, drive, uri_of
+from ...traces.record.nginx.errors import NginxError
+from ...traces.record.nginx.helper import Helper
+from ...traces.record.nginx.logs import read_access_log, warnings_in
+from ...traces.record.nginx.recording import Recording, Samples
+from ...traces.record.nginx.server import running_nginx
+from ...traces.request import RequestTrace
+from ..sidecar.listener import listening
+from ..sidecar.model import Model
+from ..sidecar.server import Server
+from .cpu import Cpu, cpu_of
+from .setup import STATUS, Setup
+
+__all__ = ["LearnedRun", "run_once", "serving", "status_of"]
+
+SAMPLE_S = 0.05
+"""Between two looks at the folder of the cache."""
+
+_GRAVE = re.compile(r"\[(crit|alert|emerg)\]")
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedRun:
+    """What NGINX did, and what it and the sidecar needed for that.
+
+    Attributes
+    ----------
+    recording : Recording
+    status : dict
+        The module's counters at the end, see README.md beside its sources.
+    cpu : Cpu
+        From before the first request to after the last answer.
+    """
+
+    recording: Recording
+    status: dict[str, Any]
+    cpu: Cpu
+
+    @property
+    def grave(self) -> tuple[str, ...]:
+        """Lines of NGINX's error log of the levels crit, alert and emerg."""
+        return tuple(line for line in self.recording.warnings if _GRAVE.search(line))
+
+    @property
+    def uncounted_bytes(self) -> int:
+        """What is on disk at the end beyond what NGINX counts; see `evictlab.sim.check.nginx`."""
+        counted = next(cache["bytes"] for cache in self.status["caches"] if cache["zone"] == "cache")
+        return int(self.recording.samples.block_bytes[-1]) - int(counted)
+
+
+def run_once(
+    trace: RequestTrace,
+    base: RealConfig,
+    setup: Setup,
+    model: Model | None,
+    *,
+    rate_per_s: float,
+    connections: int = 8,
+    delay_s: float = 0.0,
+    python: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> LearnedRun:
+    """Send a trace at a constant rate through an NGINX with an empty cache.
+
+    Parameters
+    ----------
+    trace : RequestTrace
+        With sizes.
+    base : RealConfig
+        The cache; the directives of the module are added.
+    setup : Setup
+    model : Model or None
+        Who evicts; None is NGINX's LRU, by the same manager interval.
+    rate_per_s : float
+    connections : int
+    delay_s : float
+        How long the origin waits.
+    python : bool
+        The sidecar in Python rather than that in C.
+    progress : callable, optional
+        Told the number of requests done since the last call.
+
+    Raises
+    ------
+    NginxError, MissingNginxError
+        NGINX does not start, dies, or is not installed.
+    EvictlabError
+        The sidecar does not start.
+    """
+    plan = _plan(trace, rate_per_s, delay_s)
+    with ExitStack() as stack:
+        server, path = None, None
+        if model is not None:
+            server, path = stack.enter_context(serving(model, python=python))
+        config = setup.config(base, path)
+        nginx = stack.enter_context(running_nginx(config))
+        places = nginx.places
+        origin = stack.enter_context(Helper("origin", places.origin))
+        _, manager_start_s = nginx.manager_started()
+        weigher = stack.enter_context(Helper("disk", str(places.cache), str(places.samples), str(SAMPLE_S)))
+        sidecar = None if server is None else server.pid
+        before = cpu_of(nginx.master, sidecar)
+        since_1970_s = time.time() - time.monotonic()
+        run = drive(places.client, plan, connections, progress, nginx.check)
+        used = cpu_of(nginx.master, sidecar) - before
+        time.sleep(max(2 * SAMPLE_S, 2 * setup.interval_s))  # the manager looks at what is left, and so do we
+        weigher.close()
+        status = status_of(places.client)
+        nginx.finish()
+        if len(run.failed) > FAILURES:
+            raise NginxError(f"more than {FAILURES} requests failed ({run.failed[0][1]})", nginx.last_words())
+        answers = read_access_log(places.access_log, len(trace))
+        recording = Recording(
+            source=trace,
+            config=config,
+            options={"rate_per_s": rate_per_s, "speed": 1.0, "connections": connections, "delay_s": delay_s},
+            scheduled_s=plan.due_s,
+            sent_s=run.sent_s - run.start_s,
+            ended_s=run.ended_s - run.start_s,
+            status=answers.status,
+            http_status=answers.http_status,
+            body_bytes=answers.body_bytes,
+            upstream_s=answers.upstream_s,
+            start_unix_s=since_1970_s + run.start_s,
+            samples=_samples(places.samples, run.start_s),
+            rounds=None,
+            manager_start_s=manager_start_s - run.start_s,
+            block_bytes=block_bytes(places.cache),
+            version=nginx_version(find_nginx()),
+            conf=nginx.conf,
+            warnings=warnings_in(places.error_log),
+            failed=tuple(run.failed),
+            origin=json.loads(origin.close()),
+        )
+    return LearnedRun(recording, status, used)
+
+
+@contextmanager
+def serving(model: Model, *, python: bool = False) -> Iterator[tuple[Server, str]]:
+    """Run the sidecar on a socket with a short name that NGINX's processes may use.
+
+    Yields
+    ------
+    (Server, str)
+        The process and its socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="evictlab-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # NGINX's manager, another user when we are root, passes through
+        path = folder / "s"
+        account = worker_account(path)
+        with listening(path, 0o600 if account is None else 0o660, None if account is None else account[1]) as listener:
+            server = Server(listener, model, python=python, stdout=subprocess.DEVNULL)
+            try:
+                yield server, str(path)
+            finally:
+                server.stop()
+
+
+class _Connection(http.client.HTTPConnection):
+    """To a Unix socket, which is named as the host."""
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10.0)
+        self.sock.connect(self.host)
+
+
+def status_of(path: str) -> dict[str, Any]:
+    """Return the module's counters, asked for on NGINX's own socket.
+
+    Raises
+    ------
+    NginxError
+        No such answer.
+    """
+    connection = _Connection(path)
+    try:
+        connection.request("GET", STATUS, headers={"Host": "status"})
+        answer = connection.getresponse()
+        status: dict[str, Any] = json.loads(answer.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise NginxError(f"the module does not tell its counters ({error!r})") from None
+    finally:
+        connection.close()
+    return status
+
+
+def _plan(trace: RequestTrace, rate_per_s: float, delay_s: float) -> Plan:
+    assert trace.sizes is not None
+    keys = trace.keys.tolist() if isinstance(trace.keys, np.ndarray) else trace.keys.to_pylist()
+    delay_ms = np.full(len(trace), round(delay_s * 1000), np.int64) if delay_s else None
+    return Plan([uri_of(key) for key in keys], trace.ids, trace.sizes, np.arange(len(trace)) / rate_per_s, delay_ms)
+
+
+def _samples(path: Path, start_s: float) -> Samples:
+    dtype = np.dtype([("t_s", "<f8"), ("allocated", "<i8"), ("blocks", "<i8"), ("files", "<i8")])
+    raw = path.read_bytes()
+    looks = np.frombuffer(raw[: len(raw) // SAMPLE.size * SAMPLE.size], dtype)
+    return Samples(looks["t_s"] - start_s, looks["allocated"], looks["blocks"], looks["files"])
