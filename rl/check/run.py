@@ -15,18 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ...traces.record.nginx.binary import find_nginx, nginx_version
+from ...traces.record.nginx import record
 from ...traces.record.nginx.conf import worker_account
 from ...traces.record.nginx.config import RealConfig
-from ...traces.record.nginx.disk import SAMPLE, block_bytes
-from ...traces.record.nginx.driver import FAILURES, Plan, drive, uri_of
 from ...traces.record.nginx.errors import NginxError
-from ...traces.record.nginx.helper import Helper
-from ...traces.record.nginx.logs import read_access_log, warnings_in
-from ...traces.record.nginx.recording import Recording, Samples
-from ...traces.record.nginx.server import running_nginx
+from ...traces.record.nginx.recording import Recording
+from ...traces.record.nginx.server import Nginx
 from ...traces.request import RequestTrace
 from ..sidecar.listener import listening
 from ..sidecar.model import Model
@@ -35,9 +29,6 @@ from .cpu import Cpu, cpu_of
 from .setup import STATUS, Setup
 
 __all__ = ["LearnedRun", "run_once", "serving", "status_of"]
-
-SAMPLE_S = 0.05
-"""Between two looks at the folder of the cache."""
 
 _GRAVE = re.compile(r"\[(crit|alert|emerg)\]")
 
@@ -110,52 +101,33 @@ def run_once(
     EvictlabError
         The sidecar does not start.
     """
-    plan = _plan(trace, rate_per_s, delay_s)
+    status: dict[str, Any] = {}
+    taken: list[Cpu] = []
     with ExitStack() as stack:
         server, path = None, None
         if model is not None:
             server, path = stack.enter_context(serving(model, python=python))
-        config = setup.config(base, path)
-        nginx = stack.enter_context(running_nginx(config))
-        places = nginx.places
-        origin = stack.enter_context(Helper("origin", places.origin))
-        _, manager_start_s = nginx.manager_started()
-        weigher = stack.enter_context(Helper("disk", str(places.cache), str(places.samples), str(SAMPLE_S)))
         sidecar = None if server is None else server.pid
-        before = cpu_of(nginx.master, sidecar)
-        since_1970_s = time.time() - time.monotonic()
-        run = drive(places.client, plan, connections, progress, nginx.check)
-        used = cpu_of(nginx.master, sidecar) - before
-        time.sleep(max(2 * SAMPLE_S, 2 * setup.interval_s))  # the manager looks at what is left, and so do we
-        weigher.close()
-        status = status_of(places.client)
-        nginx.finish()
-        if len(run.failed) > FAILURES:
-            raise NginxError(f"more than {FAILURES} requests failed ({run.failed[0][1]})", nginx.last_words())
-        answers = read_access_log(places.access_log, len(trace))
-        recording = Recording(
-            source=trace,
-            config=config,
-            options={"rate_per_s": rate_per_s, "speed": 1.0, "connections": connections, "delay_s": delay_s},
-            scheduled_s=plan.due_s,
-            sent_s=run.sent_s - run.start_s,
-            ended_s=run.ended_s - run.start_s,
-            status=answers.status,
-            http_status=answers.http_status,
-            body_bytes=answers.body_bytes,
-            upstream_s=answers.upstream_s,
-            start_unix_s=since_1970_s + run.start_s,
-            samples=_samples(places.samples, run.start_s),
-            rounds=None,
-            manager_start_s=manager_start_s - run.start_s,
-            block_bytes=block_bytes(places.cache),
-            version=nginx_version(find_nginx()),
-            conf=nginx.conf,
-            warnings=warnings_in(places.error_log),
-            failed=tuple(run.failed),
-            origin=json.loads(origin.close()),
+
+        def before(nginx: Nginx) -> None:
+            taken.append(cpu_of(nginx.master, sidecar))
+
+        def after(nginx: Nginx) -> None:
+            taken.append(cpu_of(nginx.master, sidecar))
+            time.sleep(2 * setup.interval_s)  # the manager looks at what is left
+            status.update(status_of(nginx.places.client))
+
+        recording = record(
+            trace,
+            setup.config(base, path),
+            rate_per_s=rate_per_s,
+            connections=connections,
+            delay_s=delay_s,
+            progress=progress,
+            before=before,
+            after=after,
         )
-    return LearnedRun(recording, status, used)
+    return LearnedRun(recording, status, taken[1] - taken[0])
 
 
 @contextmanager
@@ -208,17 +180,3 @@ def status_of(path: str) -> dict[str, Any]:
     finally:
         connection.close()
     return status
-
-
-def _plan(trace: RequestTrace, rate_per_s: float, delay_s: float) -> Plan:
-    assert trace.sizes is not None
-    keys = trace.keys.tolist() if isinstance(trace.keys, np.ndarray) else trace.keys.to_pylist()
-    delay_ms = np.full(len(trace), round(delay_s * 1000), np.int64) if delay_s else None
-    return Plan([uri_of(key) for key in keys], trace.ids, trace.sizes, np.arange(len(trace)) / rate_per_s, delay_ms)
-
-
-def _samples(path: Path, start_s: float) -> Samples:
-    dtype = np.dtype([("t_s", "<f8"), ("allocated", "<i8"), ("blocks", "<i8"), ("files", "<i8")])
-    raw = path.read_bytes()
-    looks = np.frombuffer(raw[: len(raw) // SAMPLE.size * SAMPLE.size], dtype)
-    return Samples(looks["t_s"] - start_s, looks["allocated"], looks["blocks"], looks["files"])

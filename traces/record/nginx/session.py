@@ -24,7 +24,7 @@ from .errors import NginxError
 from .helper import Helper
 from .logs import Rounds, read_access_log, read_manager_log, warnings_in
 from .recording import Recording, Samples
-from .server import running_nginx
+from .server import Nginx, running_nginx
 from .ticker import Ticker
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def record(
     delay_s: float | Literal["trace"] = 0.0,
     access_log: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    before: Callable[[Nginx], None] | None = None,
+    after: Callable[[Nginx], None] | None = None,
 ) -> Recording:
     """Send a trace through a real NGINX with an empty cache, and record what it did.
 
@@ -70,6 +72,8 @@ def record(
         Keep NGINX's own log there.
     progress : callable (int), optional
         Told how many more requests are done.
+    before, after : callable (Nginx), optional
+        Shown the running NGINX before the first request, and after the last answer.
 
     Raises
     ------
@@ -96,7 +100,11 @@ def record(
         weigher = stack.enter_context(Helper("disk", str(places.cache), str(places.samples), str(SAMPLE_S)))
         time.sleep(max(0.0, manager_start_s + config.settle_s - LEAD_S - time.monotonic()))
         since_1970_s = time.time() - time.monotonic()
+        if before is not None:
+            before(nginx)
         run = drive(places.client, plan, connections, progress, nginx.check)
+        if after is not None:
+            after(nginx)
         time.sleep(2 * SAMPLE_S)  # a look at what is left
         weigher.close()
         nginx.finish()
