@@ -144,6 +144,7 @@ def _facts(model: Model) -> dict[str, Any]:
         "version": version,
         "k": metadata["k"],
         "tail": metadata["tail"],
+        "newest": min(metadata["k"] // 8, metadata["k"] - metadata["tail"]),
         "sha256": metadata["model_sha256"],
         "trained": json.dumps(metadata.get("trained", {}), indent=1, ensure_ascii=False),
     }

@@ -43,6 +43,7 @@ typedef struct {
     size_t               table_size;
     ngx_uint_t           candidates;
     ngx_uint_t           tail;
+    ngx_uint_t           newest;
     uint64_t             timeout_ns;
     ngx_msec_t           interval;       /* 0: NGINX's own */
     ngx_uint_t           guard_window;   /* 0: off */

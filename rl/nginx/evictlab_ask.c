@@ -12,6 +12,7 @@
 #include <sys/un.h>
 
 #define RETRY_NS  1000000000ULL     /* it tries to connect at most once per second */
+#define WAKING_NS  300000L          /* what a sidecar needs to run its model with cold caches */
 
 
 uint64_t
@@ -192,57 +193,95 @@ wait_for(evictlab_client_t *client, const evictlab_request_t *request, uint64_t 
 }
 
 
-evictlab_answer_t
-evictlab_ask(evictlab_client_t *client, const ngx_str_t *path, evictlab_request_t *request, uint64_t timeout_ns,
-    uint64_t *mask, uint64_t *took_ns)
+/* A sidecar that was started anew is found at once, not after one failed question: hence twice. */
+static ngx_int_t
+reach(evictlab_client_t *client, const ngx_str_t *path)
 {
-    size_t             size;
-    ssize_t            sent;
-    uint64_t           start_ns;
-    ngx_uint_t         again;
-    evictlab_answer_t  answer;
+    ngx_uint_t  again;
 
-    *mask = 0;
-    *took_ns = 0;
-
-    /* A sidecar that was started anew is found at once, not after one failed question: hence twice. */
     for (again = 0; again < 2; again++) {
         if (connected(client, path) != NGX_OK) {
-            return EVICTLAB_ABSENT;
+            return NGX_DECLINED;
         }
 
         if (drain(client) == NGX_OK) {
-            break;
+            return NGX_OK;
         }
     }
 
-    if (client->fd == -1) {
-        return EVICTLAB_ABSENT;
-    }
+    return NGX_DECLINED;
+}
+
+
+static ssize_t
+send_packet(evictlab_client_t *client, evictlab_request_t *request)
+{
+    size_t   size = offsetof(evictlab_request_t, candidates) + request->k * sizeof(request->candidates[0]);
+    ssize_t  sent;
 
     request->magic = EVICTLAB_MAGIC;
     request->version = EVICTLAB_VERSION;
-    request->id = ++client->id;
     request->features = EVICTLAB_FEATURES;
     request->context = EVICTLAB_CONTEXT;
     request->reserved = 0;
-
-    size = offsetof(evictlab_request_t, candidates) + request->k * sizeof(request->candidates[0]);
-    start_ns = evictlab_now_ns();
 
     do {
         sent = send(client->fd, request, size, MSG_DONTWAIT|MSG_NOSIGNAL);
     } while (sent == -1 && errno == EINTR);
 
-    if (sent == (ssize_t) size) {
+    if (sent == -1 && errno != EAGAIN) {
+        hang_up(client);
+    }
+
+    return sent;
+}
+
+
+void
+evictlab_wake(evictlab_client_t *client, const ngx_str_t *path)
+{
+    struct timespec     moment = { 0, WAKING_NS };
+    evictlab_request_t  request;
+
+    if (reach(client, path) != NGX_OK) {
+        return;
+    }
+
+    request.flags = EVICTLAB_WAKE;
+    request.id = 0;
+    request.k = 0;
+    ngx_memzero(request.cache, sizeof(request.cache));
+
+    if (send_packet(client, &request) > 0) {
+        (void) nanosleep(&moment, NULL);
+    }
+}
+
+
+evictlab_answer_t
+evictlab_ask(evictlab_client_t *client, const ngx_str_t *path, evictlab_request_t *request, uint64_t timeout_ns,
+    uint64_t *mask, uint64_t *took_ns)
+{
+    ssize_t            sent;
+    uint64_t           start_ns;
+    evictlab_answer_t  answer;
+
+    *mask = 0;
+    *took_ns = 0;
+
+    if (reach(client, path) != NGX_OK) {
+        return EVICTLAB_ABSENT;
+    }
+
+    request->id = ++client->id;
+    start_ns = evictlab_now_ns();
+    sent = send_packet(client, request);
+
+    if (sent > 0) {                     /* a packet goes whole or not at all */
         answer = wait_for(client, request, start_ns, timeout_ns, mask);
 
-    } else if (sent == -1 && errno == EAGAIN) {
-        answer = EVICTLAB_LATE;         /* it has not read what it was asked before */
-
-    } else {
-        hang_up(client);
-        answer = EVICTLAB_FAILED;
+    } else {                            /* still connected: it has not read what it was asked before */
+        answer = client->fd == -1 ? EVICTLAB_FAILED : EVICTLAB_LATE;
     }
 
     *took_ns = evictlab_now_ns() - start_ns;

@@ -25,6 +25,12 @@ typedef struct {
     uint64_t    stale;        /* answers to questions that were given up */
 } evictlab_client_t;
 
+/*
+ * Tells the sidecar that questions are about to come, and gives it a moment: after a pause the processor's caches have
+ * forgotten the model, and the first decision would take several times as long as the next.  Nothing if it is not there.
+ */
+void evictlab_wake(evictlab_client_t *client, const ngx_str_t *path);
+
 /* Nanoseconds of monotonic time. */
 uint64_t evictlab_now_ns(void);
 

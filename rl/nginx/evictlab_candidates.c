@@ -1,5 +1,5 @@
 /*
- * Which objects may be evicted: the oldest of NGINX's queue, and residents drawn at random from the table.
+ * Which objects may be evicted: the oldest of NGINX's queue, the newest, and residents drawn at random from the table.
  *
  * Two locks are taken in turn, never both, and neither while the sidecar is asked: NGINX's, under which every request
  * of every worker looks up its object, and that of the table.
@@ -7,7 +7,7 @@
 
 #include "evictlab.h"
 
-#define LONGEST_WALK  4     /* nodes of the queue that are looked at for each candidate wanted */
+#define LONGEST_WALK  256   /* nodes that are looked at from either end of the queue */
 
 
 /* The same search as in NGINX, where it is static. */
@@ -61,32 +61,54 @@ look_at(evictlab_candidate_t *candidate, const ngx_http_file_cache_node_t *node)
 }
 
 
+/*
+ * Those that may leave, from the old end of the queue, or from the new one: there stands what has just been stored, and
+ * what has just been asked for again, which is passed over.  NGINX's lock is held.
+ */
 static ngx_uint_t
-walk_tail(ngx_http_file_cache_t *cache, evictlab_candidate_t *candidates, ngx_uint_t want)
+walk(ngx_http_file_cache_t *cache, evictlab_candidate_t *candidates, ngx_uint_t want, ngx_uint_t from_new)
 {
-    ngx_uint_t                   n = 0, steps = LONGEST_WALK * want;
-    ngx_queue_t                 *q;
+    ngx_uint_t                   n = 0, steps = LONGEST_WALK;
+    ngx_queue_t                 *q, *queue = &cache->sh->queue;
     ngx_http_file_cache_node_t  *node;
 
-    ngx_shmtx_lock(&cache->shpool->mutex);
-
-    for (q = ngx_queue_last(&cache->sh->queue);
-         q != ngx_queue_sentinel(&cache->sh->queue) && n < want && steps--;
-         q = ngx_queue_prev(q))
+    for (q = from_new ? ngx_queue_head(queue) : ngx_queue_last(queue);
+         q != ngx_queue_sentinel(queue) && n < want && steps--;
+         q = from_new ? ngx_queue_next(q) : ngx_queue_prev(q))
     {
         node = ngx_queue_data(q, ngx_http_file_cache_node_t, queue);
 
-        if (!may_leave(node)) {
+        if (!may_leave(node) || (from_new && node->uses > 1)) {
             continue;
         }
 
         ngx_memcpy(candidates[n].key, &node->node.key, sizeof(ngx_rbtree_key_t));
         ngx_memcpy(candidates[n].key + sizeof(ngx_rbtree_key_t), node->key, sizeof(node->key));
-        look_at(&candidates[n], node);
-        candidates[n++].tail = 1;
+        look_at(&candidates[n++], node);
     }
 
-    ngx_shmtx_unlock(&cache->shpool->mutex);
+    return n;
+}
+
+
+/* Adds those that are not among the `n` candidates yet, until there are `most`; returns how many there are then. */
+static ngx_uint_t
+join(evictlab_candidate_t *candidates, ngx_uint_t n, ngx_uint_t most, const evictlab_candidate_t *more,
+    ngx_uint_t n_more)
+{
+    ngx_uint_t  i, j;
+
+    for (i = 0; i < n_more && n < most; i++) {
+        for (j = 0; j < n; j++) {
+            if (ngx_memcmp(candidates[j].key, more[i].key, EVICTLAB_KEY) == 0) {
+                break;
+            }
+        }
+
+        if (j == n) {
+            candidates[n++] = more[i];
+        }
+    }
 
     return n;
 }
@@ -127,38 +149,26 @@ evictlab_gather(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, evictlab_can
 {
     time_t                 now_sec = ngx_time();
     uint64_t               now_us;
-    ngx_uint_t             i, n, n_tail, n_drawn, n_gone;
+    ngx_uint_t             i, n, n_oldest, n_newest, n_gone, most = conf->candidates;
     evictlab_table_t      *table = conf->table;
     u_char                 gone[EVICTLAB_MAX_K][EVICTLAB_KEY];
-    evictlab_candidate_t   oldest[EVICTLAB_MAX_K];
+    evictlab_candidate_t   newest[EVICTLAB_MAX_K], oldest[EVICTLAB_MAX_K];
 
-    /* More of the tail than is wanted: after a start the table is empty, and what cannot be drawn comes from there. */
-    n_tail = walk_tail(wrapped->cache, oldest, conf->candidates);
-    n = ngx_min(n_tail, conf->tail);
-    ngx_memcpy(candidates, oldest, n * sizeof(evictlab_candidate_t));
+    /* More of the old end than is wanted: after a start the table is empty, and what cannot be drawn comes from there. */
+    ngx_shmtx_lock(&wrapped->cache->shpool->mutex);
+    n_oldest = walk(wrapped->cache, oldest, most, 0);
+    n_newest = walk(wrapped->cache, newest, conf->newest, 1);
+    ngx_shmtx_unlock(&wrapped->cache->shpool->mutex);
+
+    n = join(candidates, 0, conf->tail, oldest, n_oldest);
+    n = join(candidates, n, most, newest, n_newest);
 
     evictlab_lock(table);
-    n_drawn = evictlab_table_draw(table, wrapped->number, candidates, n, conf->candidates - n);
+    i = evictlab_table_draw(table, wrapped->number, candidates, n, most - n);
     evictlab_unlock(table);
 
-    n_drawn = verify(wrapped->cache, candidates + n, n_drawn, gone, &n_gone);
-
-    for (i = n; i < n_tail && n + n_drawn < conf->candidates; i++) {
-        ngx_uint_t  j;
-
-        for (j = n; j < n + n_drawn; j++) {
-            if (ngx_memcmp(candidates[j].key, oldest[i].key, EVICTLAB_KEY) == 0) {
-                break;
-            }
-        }
-
-        if (j == n + n_drawn) {
-            candidates[j] = oldest[i];
-            n_drawn++;
-        }
-    }
-
-    n += n_drawn;
+    n += verify(wrapped->cache, candidates + n, i, gone, &n_gone);
+    n = join(candidates, n, most, oldest, n_oldest);
     now_us = evictlab_now_ns() / 1000;
 
     evictlab_lock(table);

@@ -29,7 +29,7 @@ static char *set_except(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_command_t  evictlab_commands[] = {
     MAIN("evictlab_sidecar", NGX_CONF_TAKE1, set_sidecar),
     MAIN("evictlab_table", NGX_CONF_TAKE1, set_table),
-    MAIN("evictlab_candidates", NGX_CONF_TAKE12, set_candidates),
+    MAIN("evictlab_candidates", NGX_CONF_TAKE123, set_candidates),
     MAIN("evictlab_timeout", NGX_CONF_TAKE1, set_timeout),
     MAIN("evictlab_interval", NGX_CONF_TAKE1, set_interval),
     MAIN("evictlab_mode", NGX_CONF_TAKE1, set_mode),
@@ -136,8 +136,9 @@ set_table(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static char *
 set_candidates(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t         n, tail;
+    ngx_int_t         n, tail = -1, newest = -1, *number;
     ngx_str_t         word;
+    ngx_uint_t        i;
     evictlab_conf_t  *c = conf;
     ngx_str_t        *value = only_once(cf, c, SET_CANDIDATES);
 
@@ -151,19 +152,30 @@ set_candidates(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return refuse(cf, cmd, &value[1], "a number from 1 to 64");
     }
 
-    tail = (n + 1) / 2;
+    for (i = 2; i < cf->args->nelts; i++) {
+        word = value[i];
+        number = cut(&word, "tail=") ? &tail : cut(&word, "newest=") ? &newest : NULL;
 
-    if (cf->args->nelts == 3) {
-        word = value[2];
-        tail = cut(&word, "tail=") ? ngx_atoi(word.data, word.len) : NGX_ERROR;
-
-        if (tail < 0 || tail > n) {
-            return refuse(cf, cmd, &value[2], "tail=N, N from 0 to the number of candidates");
+        if (number == NULL || *number != -1 || (*number = ngx_atoi(word.data, word.len)) < 0
+            || ngx_max(tail, 0) + ngx_max(newest, 0) > n)
+        {
+            return refuse(cf, cmd, &value[i],
+                          "tail=N and newest=N, each from 0, together at most the number of candidates");
         }
+    }
+
+    /* One in eight each, as the models that come with evictlab were trained. */
+    if (tail == -1) {
+        tail = ngx_min(ngx_max(n / 8, 1), n - ngx_max(newest, 0));
+    }
+
+    if (newest == -1) {
+        newest = ngx_min(n / 8, n - tail);
     }
 
     c->candidates = (ngx_uint_t) n;
     c->tail = (ngx_uint_t) tail;
+    c->newest = (ngx_uint_t) newest;
 
     return NGX_CONF_OK;
 }
@@ -335,7 +347,8 @@ evictlab_create_conf(ngx_conf_t *cf)
     conf->mode = EVICTLAB_MODE_ON;
     conf->table_size = 8 * 1024 * 1024;
     conf->candidates = 64;
-    conf->tail = 32;
+    conf->tail = 8;
+    conf->newest = 8;
     conf->timeout_ns = 500 * 1000;
     conf->interval = 50;
     conf->guard_window = 2000;

@@ -194,11 +194,24 @@ evict(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, evictlab_candidate_t *
 }
 
 
+/* Adds what the client has counted since it was last asked. */
+static void
+count_client(evictlab_counters_t *counters)
+{
+    static uint64_t  connects, stale;
+
+    evictlab_count(&counters->connects, (ngx_atomic_int_t) (client.connects - connects));
+    evictlab_count(&counters->stale, (ngx_atomic_int_t) (client.stale - stale));
+    connects = client.connects;
+    stale = client.stale;
+}
+
+
 static evictlab_answer_t
 ask(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, const pressure_t *pressure, evictlab_candidate_t *candidates,
     ngx_uint_t n, uint64_t *mask)
 {
-    uint64_t                    took_ns, connects = client.connects, stale = client.stale;
+    uint64_t                    took_ns;
     ngx_uint_t                  i;
     evictlab_answer_t           answer;
     evictlab_counters_t        *counters = &conf->table->counters;
@@ -217,8 +230,7 @@ ask(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, const pressure_t *pressu
 
     answer = evictlab_ask(&client, &conf->sidecar, &request, conf->timeout_ns, mask, &took_ns);
 
-    evictlab_count(&counters->connects, (ngx_atomic_int_t) (client.connects - connects));
-    evictlab_count(&counters->stale, (ngx_atomic_int_t) (client.stale - stale));
+    count_client(counters);
 
     if (answer == EVICTLAB_ABSENT) {
         return answer;
@@ -233,6 +245,13 @@ ask(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped, const pressure_t *pressu
     evictlab_count_took(counters, took_ns);
 
     return answer;
+}
+
+
+static ngx_uint_t
+guarded(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped)
+{
+    return conf->mode == EVICTLAB_MODE_ON && conf->table->caches[wrapped->number].guard.native;
 }
 
 
@@ -259,13 +278,18 @@ evictlab_make_room(evictlab_conf_t *conf, evictlab_wrapped_t *wrapped)
     evictlab_count(&counters->rounds, 1);
     end_ns = evictlab_now_ns() + cache->manager_threshold * 1000000ULL;
 
+    if (!pressure.native && !guarded(conf, wrapped)) {
+        evictlab_wake(&client, &conf->sidecar);
+        count_client(counters);
+    }
+
     for ( ;; ) {
         if (pressure.native) {
             evictlab_count(&counters->fallback_native, 1);
             return 0;
         }
 
-        if (conf->table->caches[wrapped->number].guard.native && conf->mode == EVICTLAB_MODE_ON) {
+        if (guarded(conf, wrapped)) {
             evictlab_count(&counters->fallback_guard, 1);
             return 0;
         }

@@ -186,6 +186,15 @@ request(evictlab_shadow_t *shadow, uint64_t key, const evictlab_noted_t *noted)
 }
 
 
+/* Whether so many hits are lost already that the window cannot be waited for: this is what one trial costs at most. */
+static ngx_uint_t
+hopeless(const evictlab_guard_t *guard, ngx_uint_t window, double margin, ngx_uint_t may_stop)
+{
+    return may_stop && !guard->native
+           && (double) guard->shadow_hits - (double) guard->real_hits > margin * (double) window;
+}
+
+
 /* A window has ended: who rules the next one. */
 static evictlab_verdict_t
 judge(evictlab_guard_t *guard, double margin, ngx_uint_t may_stop)
@@ -284,5 +293,9 @@ evictlab_guard_note(evictlab_guard_t *guard, const evictlab_noted_t *noted, ngx_
     guard->real_hits += noted->resident;
     guard->shadow_hits += hit;
 
-    return guard->sampled >= window ? judge(guard, margin, may_stop) : EVICTLAB_GUARD_SAME;
+    if (guard->sampled >= window || hopeless(guard, window, margin, may_stop)) {
+        return judge(guard, margin, may_stop);
+    }
+
+    return EVICTLAB_GUARD_SAME;
 }

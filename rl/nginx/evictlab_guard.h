@@ -36,7 +36,7 @@ typedef struct {
     uint64_t            all_sampled;     /* of all finished windows */
     uint64_t            all_real_hits;
     uint64_t            all_shadow_hits;
-    uint64_t            windows;
+    uint64_t            windows;  /* some of them cut short */
     uint64_t            stops;    /* how often LRU took over */
     uint32_t            native;   /* windows for which LRU still rules; 0: the learned policy does */
     uint32_t            penalty;  /* for how many it will the next time */

@@ -27,6 +27,27 @@ evictlab_took_us(evictlab_counters_t *counters, double share)
 }
 
 
+static double
+ratio(uint64_t part, uint64_t whole)
+{
+    return whole ? (double) part / (double) whole : 0.0;
+}
+
+
+/* How often the sidecar was too late, or not there: for a whole round, and for one question of several. */
+static u_char *
+write_untimely(u_char *p, u_char *end, evictlab_counters_t *c)
+{
+    uint64_t  rounds = c->rounds - c->fallback_guard - c->fallback_native;
+    uint64_t  lost = c->fallback_absent + c->fallback_late + c->fallback_failed, late = c->late + c->failed;
+
+    return ngx_slprintf(p, end,
+        "\"untimely\":{\"rounds\":%uL,\"of_rounds\":%uL,\"share_of_rounds\":%.5f,"
+        "\"questions\":%uL,\"of_questions\":%uA,\"share_of_questions\":%.5f},",
+        lost, rounds, ratio(lost, rounds), late, c->asked, ratio(late, c->asked));
+}
+
+
 static u_char *
 write_decisions(u_char *p, u_char *end, evictlab_counters_t *c)
 {
@@ -63,13 +84,6 @@ write_round_trip(u_char *p, u_char *end, evictlab_counters_t *c)
     }
 
     return ngx_slprintf(p, end, "]},");
-}
-
-
-static double
-ratio(uint64_t part, uint64_t whole)
-{
-    return whole ? (double) part / (double) whole : 0.0;
 }
 
 
@@ -126,6 +140,7 @@ write_page(u_char *p, u_char *end, evictlab_conf_t *conf)
 
     if (t) {
         p = write_decisions(p, end, &t->counters);
+        p = write_untimely(p, end, &t->counters);
         p = write_round_trip(p, end, &t->counters);
 
         evictlab_lock(t);

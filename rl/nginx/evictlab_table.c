@@ -377,7 +377,6 @@ evictlab_table_draw(evictlab_table_t *table, uint32_t cache, evictlab_candidate_
 
         if (i == n + drawn) {
             ngx_memcpy(candidates[i].key, entry->key, EVICTLAB_KEY);
-            candidates[i].tail = 0;
             drawn++;
         }
     }

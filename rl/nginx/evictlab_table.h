@@ -110,7 +110,6 @@ typedef struct {
 /* One object that may be evicted. */
 typedef struct {
     u_char           key[EVICTLAB_KEY];
-    ngx_uint_t       tail;          /* found in NGINX's queue, not drawn */
     ngx_uint_t       known;         /* the table has it */
     float            features[EVICTLAB_FEATURES];
     /* how its node looked when it became a candidate */

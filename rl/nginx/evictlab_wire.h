@@ -12,6 +12,7 @@
 #define EVICTLAB_MAGIC      0x314C5645  /* "EVL1" */
 #define EVICTLAB_VERSION    1
 #define EVICTLAB_SHADOW     1           /* flag: whatever the answer, nothing will be evicted */
+#define EVICTLAB_WAKE       2           /* flag: a question is about to come; no candidates, and no answer */
 
 #define EVICTLAB_MAX_K      64          /* as many as the mask has bits */
 #define EVICTLAB_FEATURES   11

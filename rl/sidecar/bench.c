@@ -1,4 +1,5 @@
-/* Round trips to a sidecar, one after the other, as NGINX's cache manager makes them: send, ppoll, receive.
+/* Round trips to a sidecar, one after the other, as NGINX's cache manager makes them: send, ppoll, receive. After a pause it
+ * is woken first, as the module does (evictlab_wake).
  *
  *     bench SOCKET BYTES ROUNDS WARM_UP GAP_US < packets > nanoseconds
  *
@@ -17,7 +18,7 @@
 
 #include "wire.h"
 
-enum { PATIENCE_S = 5 };
+enum { PATIENCE_S = 5, WAKING_NS = 300000 };
 
 static int64_t now_ns(void)
 {
@@ -36,6 +37,9 @@ int main(int argc, char **argv)
 {
     static struct request requests[256];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timespec moment = {0, WAKING_NS};
+    const struct request wake = {
+        .magic = MAGIC, .version = VERSION, .flags = WAKE, .features = FEATURES, .context_size = CONTEXT};
     struct reply reply;
 
     if (argc != 6)
@@ -59,8 +63,12 @@ int main(int argc, char **argv)
         struct request *request = &requests[(size_t)(i + warm_up) % n];
         struct timespec patience = {PATIENCE_S, 0}, gap = {gap_ns / 1000000000, gap_ns % 1000000000};
         struct pollfd ready = {.fd = server, .events = POLLIN};
-        if (gap_ns)
+        if (gap_ns) {
             nanosleep(&gap, NULL);
+            if (send(server, &wake, WAKE_BYTES, MSG_NOSIGNAL) < 0)
+                return fail(argv[1]);
+            nanosleep(&moment, NULL);
+        }
         request->id = (uint64_t)(i + warm_up + 1);
         errno = 0;
         int64_t start_ns = now_ns();

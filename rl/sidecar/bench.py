@@ -45,7 +45,7 @@ class Measured:
     k : int
         Candidates of each request.
     gap_s : float
-        Pause before each request, in seconds.
+        Pause before each request, in seconds; after it the server is woken, as NGINX's module does.
     rounds : int
     p50_us, p95_us, p99_us, max_us : float
         Microseconds from sending a request to having its reply.

@@ -26,6 +26,7 @@ class Counters:
     shadow: int = 0
     victims: int = 0
     not_lru: int = 0
+    wakes: int = 0
     clients: int = 0
     connections: int = 0
     reloads: int = 0

@@ -3,7 +3,12 @@
 #include "decide.h"
 
 #include <math.h>
-#include <stdbool.h>
+
+bool is_wake(const struct request *request, size_t length)
+{
+    return length == WAKE_BYTES && request->magic == MAGIC && request->version == VERSION && request->flags == WAKE &&
+           !request->k;
+}
 
 int check_request(const struct request *request, size_t length, uint64_t *id)
 {

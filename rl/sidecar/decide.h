@@ -3,6 +3,7 @@
 #ifndef EVICTLAB_DECIDE_H
 #define EVICTLAB_DECIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "wire.h"
@@ -11,6 +12,9 @@ struct decision {
     uint64_t mask;
     unsigned victims, not_lru; /* of the victims, those that plain LRU would have kept */
 };
+
+/* Whether a packet only says that a request is about to come; it gets no reply. */
+bool is_wake(const struct request *request, size_t length);
 
 /* Status of a packet of that many bytes: OK, MALFORMED or MISMATCH. Sets the id to be echoed, 0 where it cannot be told. */
 int check_request(const struct request *request, size_t length, uint64_t *id);

@@ -41,6 +41,7 @@ static void *environment, *memory;
 
 struct model {
     void *session;
+    int last_k;  /* of the last run */
     int fixed_k; /* a flat network takes so many candidates, others being absent; 0: any number */
     void *context, *candidates[MAX_K + 1], *q[MAX_K + 1]; /* tensors over the buffers below, by number of candidates */
     float context_data[CONTEXT];
@@ -110,6 +111,7 @@ static bool bind(void **tensor, float *data, const int64_t *shape, size_t dimens
 
 static bool run_bound(struct model *model, int k, char *why, size_t room)
 {
+    model->last_k = k;
     static const char *const inputs[] = {"candidates", "context"}, *const outputs[] = {"q"};
     const void *given[] = {model->candidates[k], model->context};
     return !failed(CALL(RUN, status, void *, void *, const char *const *, const void *const *, size_t, const char *const *,
@@ -132,6 +134,12 @@ const float *run_model(struct model *model, int k, const float *context, const f
     if (model->fixed_k)
         k = model->fixed_k;
     return run_bound(model, k, why, sizeof why) ? model->q_data : NULL;
+}
+
+void warm_model(struct model *model)
+{
+    char why[256];
+    run_bound(model, model->last_k, why, sizeof why);
 }
 
 /* The rows that came with the model, so that what serves has itself given the values that training gave. */

@@ -19,6 +19,9 @@ struct model *load_model(const char *folder, char *why, size_t room);
 /* As many candidates as a request may have. */
 int most_candidates(const struct model *model);
 
+/* Run it once more as it was last run, so that the processor's caches know it. */
+void warm_model(struct model *model);
+
 /* Values of the k candidates, valid until the next run; NULL on failure. */
 const float *run_model(struct model *model, int k, const float *context, const float *candidates);
 

@@ -6,6 +6,9 @@ The socket keeps packets whole (``SOCK_SEQPACKET``); numbers are little-endian a
               | f32 context[4] | f32 candidates[k][11]
     reply     u32 magic | u16 version | u16 status | u64 id | u64 mask       (bit i: evict candidate i)
 
+A packet with the flag `WAKE`, without candidates, gets no reply: it says that a request is about to come, so that the server
+may run its model once, for a model that has not been run for some time is slow the first time.
+
 A reply carries the id of its request, so that one that comes too late is not taken for the answer to the next.
 """
 
@@ -31,11 +34,14 @@ __all__ = [
     "MISSING",
     "OK",
     "VERSION",
+    "WAKE",
     "PacketError",
     "Reply",
     "Request",
+    "is_wake",
     "pack_reply",
     "pack_request",
+    "pack_wake",
     "unpack_reply",
     "unpack_request",
 ]
@@ -61,7 +67,7 @@ CONTEXT = ("pace_s", "capacity_bytes", "residents", "need_bytes")
 MISSING = -1.0
 """A value that is not known; as a size it marks a row without a candidate."""
 
-MAGIC, VERSION, SHADOW = 0x314C5645, 1, 1
+MAGIC, VERSION, SHADOW, WAKE = 0x314C5645, 1, 1, 2
 MAX_K = 64
 """Candidates at a time: the mask has a bit for each."""
 
@@ -157,6 +163,19 @@ def pack_request(id: int, candidates: npt.ArrayLike, context: npt.ArrayLike, *, 
         raise PacketError(f"the context has the shape {whole.shape}; expected ({len(CONTEXT)},)")
     head = _REQUEST.pack(MAGIC, VERSION, SHADOW * shadow, id, len(rows), len(FEATURES), len(CONTEXT), 0)
     return head + whole.tobytes() + rows.tobytes()
+
+
+def pack_wake() -> bytes:
+    """Return the packet that announces requests."""
+    return _REQUEST.pack(MAGIC, VERSION, WAKE, 0, 0, len(FEATURES), len(CONTEXT), 0) + bytes(4 * len(CONTEXT))
+
+
+def is_wake(packet: bytes) -> bool:
+    """Whether a packet announces requests, and gets no reply."""
+    if len(packet) != _REQUEST.size + 4 * len(CONTEXT):
+        return False
+    magic, version, flags, _, k, *_ = _REQUEST.unpack_from(packet)
+    return bool((magic, version, flags, k) == (MAGIC, VERSION, WAKE, 0))
 
 
 def unpack_request(packet: bytes) -> Request:

@@ -11,7 +11,7 @@
 #endif
 
 enum { MAX_K = 64, FEATURES = 11, CONTEXT = 4, SIZE_BYTES = 1, NEED_BYTES = 3 };
-enum { VERSION = 1, SHADOW = 1 };
+enum { VERSION = 1, SHADOW = 1, WAKE = 2 };
 enum { OK = 0, MALFORMED = 1, MISMATCH = 2, FAILED = 3 };
 #define MAGIC 0x314C5645u
 #define MISSING (-1.0f) /* a value that is not known; as a size: no candidate */
@@ -25,7 +25,7 @@ struct request {
     float candidates[MAX_K * FEATURES]; /* the first k rows are sent */
 };
 
-enum { REQUEST_HEAD = 24 };
+enum { REQUEST_HEAD = 24, WAKE_BYTES = REQUEST_HEAD + sizeof(float) * CONTEXT };
 
 struct reply {
     uint32_t magic;

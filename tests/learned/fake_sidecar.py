@@ -15,6 +15,8 @@ import numpy as np
 MAGIC = 0x314C5645
 HEAD = struct.Struct("<IHHQHHHH")
 REPLY = struct.Struct("<IHHQQ")
+WAKE = 2
+"""Flag of a packet without candidates that gets no answer."""
 
 SIZE, HITS, IDLE, REQUESTS = 1, 2, 6, 7
 
@@ -83,12 +85,14 @@ def dying(connection: socket.socket, number: int, mask: int) -> None:
 class FakeSidecar:
     """Listens while in its ``with`` block.
 
-    `asked` has, of every question, the head, the context and the candidates. `choose` and `answer` may be changed.
+    `asked` has, of every question, the head, the context and the candidates; `woken` counts the packets that announce
+    questions. `choose` and `answer` may be changed.
     """
 
     def __init__(self, path: str, choose: Choice = largest, answer=well) -> None:
         self.path, self.choose, self.answer = path, choose, answer
         self.asked: list[tuple[tuple[int, ...], np.ndarray, np.ndarray]] = []
+        self.woken = 0
         self._open: list[socket.socket] = []
 
     def __enter__(self) -> FakeSidecar:
@@ -112,6 +116,10 @@ class FakeSidecar:
         with connection, suppress(OSError):
             while packet := connection.recv(1 << 16):
                 head = HEAD.unpack_from(packet)
+                if head[2] == WAKE:
+                    assert (len(packet), *head[3:]) == (HEAD.size + 16, 0, 0, 11, 4, 0)
+                    self.woken += 1
+                    continue
                 numbers = np.frombuffer(packet, "<f4", offset=HEAD.size)
                 context, candidates = numbers[:4], numbers[4:].reshape(head[4], 11)
                 self.asked.append((head, context, candidates))

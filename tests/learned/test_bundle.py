@@ -36,7 +36,7 @@ def test_it_holds_a_model_that_loads_and_the_module(bundle):
 def test_the_configuration_names_every_directive_and_fits_the_model(bundle):
     conf = re.sub(r"#.*", "", (bundle / "nginx.conf").read_text())
     assert [d for d in DIRECTIVES if not re.search(rf"\bevictlab_{d}\b[^;{{}}]*;", conf)] == []
-    assert "evictlab_candidates 48 tail=16;" in conf
+    assert "evictlab_candidates 48 tail=16 newest=6;" in conf
     assert re.search(r"load_module \S+ngx_http_evictlab_module\.so;", conf)
     assert conf.count("{") == conf.count("}")
     known = "".join(path.read_text() for path in (bundle / "module").glob("*.c"))

@@ -30,6 +30,7 @@ from evictlab.experiments.cli.sidecar import commands
 from evictlab.rl.sidecar import Reply, choose_victims, load_model, native, pack_request, running_server, unpack_reply
 from evictlab.rl.sidecar.bench import bench_model, bench_socket
 from evictlab.rl.sidecar.listener import listening, parse_mode
+from evictlab.rl.sidecar.protocol import pack_wake
 from evictlab.traces.errors import EvictlabError, UsageError
 
 pytest.importorskip("onnxruntime")  # after tiny_model, which turns its telemetry off
@@ -264,6 +265,25 @@ def test_counters_and_a_shadow_that_evicts_nothing(python, tiny, folder):
     assert sum(counters["latency_us"]["counts"]) == 3
     assert len(counters["latency_us"]["counts"]) == len(counters["latency_us"]["edges"]) + 1
     assert running.counters()["clients"] in (0, 1), "the end says them again"
+
+
+@BOTH
+def test_a_wake_gets_no_answer_and_changes_none(python, tiny, folder):
+    rng = np.random.default_rng(7)
+    packets = [pack_request(id, random_candidates(rng, k), random_context(rng)) for id, k in enumerate((64, 3, 1, 40))]
+    with sidecar(tiny, folder, python=python) as running:
+        with Client(running.path) as client:
+            client.socket.send(pack_wake())
+            plain = [client.send(packet) for packet in packets]
+            for packet, expected in zip(packets, plain, strict=True):
+                client.socket.send(pack_wake())
+                client.socket.send(pack_wake())
+                assert client.send(packet) == expected
+            for almost in (pack_wake()[:-1], pack_wake() + b"\0", b"E" + pack_wake()[1:5] + b"\7" + pack_wake()[6:]):
+                assert client.send(almost).status == 1
+        running.signal(signal.SIGUSR1)
+        running.wait(running.out.read_text, "counters")
+        assert (running.counters()["wakes"], running.counters()["requests"]) == (9, 11)
 
 
 @BOTH
