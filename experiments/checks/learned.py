@@ -42,6 +42,8 @@ class Run:
     connections : int
     python : bool
         The sidecar in Python.
+    nice : int or None
+        Its nice value.
     repeat : int
         Of which pair.
     """
@@ -55,6 +57,7 @@ class Run:
     rate_per_s: float
     connections: int = 8
     python: bool = False
+    nice: int | None = None
     repeat: int = 0
 
     @property
@@ -71,7 +74,7 @@ class Run:
     def key(self, sha256: str) -> str:
         """What the result depends on, as text; `sha256` is the model's."""
         about = [self.workload, self.trace.name, len(self.trace), self.size, self.policy, self.interval_s]
-        return json.dumps([*about, self.rate_per_s, self.connections, sha256, self.python, self.repeat])
+        return json.dumps([*about, self.rate_per_s, self.connections, sha256, self.python, self.nice, self.repeat])
 
 
 def plan(
@@ -83,6 +86,7 @@ def plan(
     rate_per_s: float | None,
     connections: int = 8,
     python: bool = False,
+    nice: int | None = None,
     repeats: int = 5,
 ) -> list[Run]:
     """List the runs: pairs of one each, the first of a pair by turns.
@@ -101,7 +105,7 @@ def plan(
     for repeat in range(repeats):
         for policy in (NATIVE, LEARNED) if repeat % 2 == 0 else (LEARNED, NATIVE):
             rate = rate_per_s or usual.rate_per_s
-            about = (policy, model, interval_s, rate, connections, python, repeat)
+            about = (policy, model, interval_s, rate, connections, python, nice, repeat)
             runs.append(Run(workload, trace, size or usual.sizes[0], *about))
     _ = runs[0].config  # a size that is none is refused before anything runs
     return runs
@@ -145,6 +149,7 @@ def _measured(run: Run, setup: Setup, model: Model, progress: Callable[[int], No
         rate_per_s=run.rate_per_s,
         connections=run.connections,
         python=run.python,
+        priority=run.nice,
         progress=progress,
     )
     real = made.recording

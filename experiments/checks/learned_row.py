@@ -39,6 +39,7 @@ def row_of(run: Run, made: LearnedRun, simulated: ProxyResult) -> dict[str, Any]
         "policy": run.policy,
         "model": run.model if run.policy == LEARNED else None,
         "sidecar": None if run.policy == NATIVE else "Python" if run.python else "C",
+        "sidecar_nice": run.nice if run.policy == LEARNED else None,
         "hit_ratio": real.hit_ratio,
         "predicted_hit_ratio": simulated.hit_ratio,
         "difference": simulated.hit_ratio - real.hit_ratio,

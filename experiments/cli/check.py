@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,6 +123,16 @@ def learned(
     python: Annotated[
         bool, typer.Option("--python", help="The sidecar in Python rather than that in C.", rich_help_panel=of.RUN)
     ] = False,
+    nice: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=-20,
+            max=19,
+            help="Of the sidecar; for root -10, as in the bundle's unit.",
+            rich_help_panel=of.RUN,
+        ),
+    ] = None,
     limit: of.Limit = None,
     reader: of.Reader = None,
     nginx_conf: of.NginxConf = None,
@@ -153,10 +164,11 @@ def learned(
 
     version = nginx_version(find_nginx())
     loaded = load_model(model_folder(model))
+    nice = (-10 if os.geteuid() == 0 else 0) if nice is None else nice
     interval_s, per_s = parse_duration(manager), None if rate is None else of.rate_per_s(rate)
     ((name, trace),) = _opened([workload], of.reader_options(reader, nginx_conf, max_bad), data, quiet)
     trace = shortened(trace, limit)
-    runs = study.plan(name, trace, size, model, interval_s, per_s, connections, python, repeat)
+    runs = study.plan(name, trace, size, model, interval_s, per_s, connections, python, nice, repeat)
     judged = []
 
     def work(journal: Any, bar: Any) -> Any:

@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "fetched",
     "found",
+    "hits_of",
     "make_facts",
     "requested",
     "time_of",
@@ -162,6 +163,12 @@ def found(facts, obj, now):
         fetched(facts, obj, now, False)
     else:
         facts.of[obj, _HITS] += 1
+
+
+@helper
+def hits_of(facts, obj):
+    """Return how often a resident was found since it came in."""
+    return facts.of[obj, _HITS]
 
 
 @helper

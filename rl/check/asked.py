@@ -15,7 +15,7 @@ import numpy as np
 from ...policies.cache.learned.cold_rl import ColdRl
 from ...policies.contract import helper, kernels, weight
 from ...policies.learned.candidates import Candidates, enter, is_resident, leave, make_candidates, miss, touch
-from ...policies.learned.facts import MISSING, describe, time_of
+from ...policies.learned.facts import MISSING, describe, hits_of, time_of
 from ...policies.learned.model import read_metadata, read_weights
 from ...policies.learned.network import make_network, value
 from ...policies.random import random_below
@@ -28,6 +28,8 @@ _RESIDENTS, _DECISIONS, _CAPACITY, _TAIL = 0, 2, 3, 4
 """Places in `Candidates.numbers`."""
 
 _NAMED, _GONE, _HELD, _NEWEST = range(4)
+_LONGEST_WALK = 256
+"""Entries of the queue that the module looks at in search of new ones."""
 _SHARE = 8
 """At most one candidate in so many goes at a time, as `evictlab.rl.sidecar.victims` has it."""
 
@@ -97,10 +99,14 @@ def _choose(cache, now, n_newest, need):
         n = _add(cache, n, cache.shelf.obj_of[slot])
         slot = np.int64(newer(cache.shelf, slot))
     slot = np.int64(newest(cache.shelf, 0))
-    for _ in range(n_newest):
-        if slot < 0 or n >= k:
+    found = 0
+    for _ in range(_LONGEST_WALK):
+        if slot < 0 or n >= k or found >= n_newest:
             break
-        n = _add(cache, n, cache.shelf.obj_of[slot])
+        obj = cache.shelf.obj_of[slot]
+        if hits_of(cache.facts, obj) == 0:  # what was asked for again is not new, it only stands where the new ones are
+            n = _add(cache, n, obj)
+            found += 1
         slot = np.int64(older(cache.shelf, slot))
     tries = 4 * (k - n)
     while count > k and n < k and tries > 0:

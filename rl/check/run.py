@@ -72,6 +72,7 @@ def run_once(
     connections: int = 8,
     delay_s: float = 0.0,
     python: bool = False,
+    priority: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LearnedRun:
     """Send a trace at a constant rate through an NGINX with an empty cache.
@@ -91,6 +92,8 @@ def run_once(
         How long the origin waits.
     python : bool
         The sidecar in Python rather than that in C.
+    priority : int, optional
+        Nice value of the sidecar.
     progress : callable, optional
         Told the number of requests done since the last call.
 
@@ -106,7 +109,7 @@ def run_once(
     with ExitStack() as stack:
         server, path = None, None
         if model is not None:
-            server, path = stack.enter_context(serving(model, python=python))
+            server, path = stack.enter_context(serving(model, python=python, priority=priority))
         sidecar = None if server is None else server.pid
 
         def before(nginx: Nginx) -> None:
@@ -131,7 +134,7 @@ def run_once(
 
 
 @contextmanager
-def serving(model: Model, *, python: bool = False) -> Iterator[tuple[Server, str]]:
+def serving(model: Model, *, python: bool = False, priority: int | None = None) -> Iterator[tuple[Server, str]]:
     """Run the sidecar on a socket with a short name that NGINX's processes may use.
 
     Yields
@@ -145,7 +148,7 @@ def serving(model: Model, *, python: bool = False) -> Iterator[tuple[Server, str
         path = folder / "s"
         account = worker_account(path)
         with listening(path, 0o600 if account is None else 0o660, None if account is None else account[1]) as listener:
-            server = Server(listener, model, python=python, stdout=subprocess.DEVNULL)
+            server = Server(listener, model, python=python, priority=priority, stdout=subprocess.DEVNULL)
             try:
                 yield server, str(path)
             finally:
