@@ -71,7 +71,10 @@ def bench(
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Round trips of each kind.")] = 2000,
     gap: Annotated[
         list[str],
-        typer.Option(metavar="TIME,...", help="Pause before each request, as NGINX makes them; 0s: none."),
+        typer.Option(
+            metavar="TIME,...",
+            help="Pause before each request, after which the server is woken first, as NGINX does; 0s: none.",
+        ),
     ] = ["0s,1ms"],  # noqa: B006 - never changed
     python: Annotated[bool, typer.Option("--python/--both", help="Only the server in Python; needs BUNDLE.")] = False,
     seed: of.Seed = 0,
@@ -83,7 +86,7 @@ def bench(
 
     evictlab sidecar bench bundle/
 
-    evictlab sidecar bench --socket /run/evictlab/sidecar.sock --k 64 --gap 1ms
+    evictlab sidecar bench --socket /run/evictlab/sidecar.sock --k 64 --gap 50ms
     """
     if (bundle is None) == (socket is None):
         raise UsageError("name what to measure: a BUNDLE, or --socket of a sidecar that runs")
