@@ -33,6 +33,7 @@ def run_key(run: Run) -> str:
             len(run.trace),
             run.policy.label,
             run.policy.parameters(),
+            *filter(None, (part.depends_on for part in run.policy.parts())),
             run.capacity.label,
             run.capacity.amount,
             run.capacity.byte_sizes,

@@ -109,6 +109,11 @@ class Policy:
         """Return all parameters by name, defaults included."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
+    @property
+    def depends_on(self) -> str:
+        """What else decides about results, such as the digest of a file that is read; mostly nothing."""
+        return ""
+
     def parts(self) -> tuple[Policy, ...]:
         """Return the registered policies this one is made of: itself, unless it is a composition."""
         return (self,)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from ...contract import kernels
 from ...learned.candidates import Candidates, choose, enter, is_resident, leave, make_candidates, miss, touch
@@ -50,7 +50,7 @@ class ColdRl(Policy):
 
     model: str = "trap"
 
-    bare: ClassVar[str] = "model"
+    bare = "model"  # no field: the parameter that may be written without its name
 
     @property
     def folder(self) -> Path:
@@ -58,11 +58,11 @@ class ColdRl(Policy):
         shipped = self.model.isidentifier() and (SHIPPED / self.model).is_dir()
         return SHIPPED / self.model if shipped else Path(self.model)
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters, and which network the folder holds now: results depend on it."""
+    @property
+    def depends_on(self) -> str:
+        """Digest of the network that the folder holds now."""
         file = self.folder / METADATA
-        digest = json.loads(file.read_text()).get("model_sha256", "")[:16] if file.is_file() else ""
-        return {**super().parameters(), "network": digest}
+        return str(json.loads(file.read_text()).get("model_sha256", "")) if file.is_file() else ""
 
     def make(self, setting: Setting) -> State:
         """Return an empty cache."""
