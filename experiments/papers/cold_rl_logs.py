@@ -67,17 +67,16 @@ class Log:
         return json.dumps(["log", about.sources, about.options, len(self.trace), who, training], default=str)
 
     def rows(self, report: Report | None = None, *, resume: bool = False) -> Rows:
-        """Train, and replay the end of the log with everybody; without a model where there is too little to learn from."""
+        """Train, and replay the end of the log with everybody; by the model that comes along where there is too little."""
         from ...policies.cache.learned.cold_rl import ColdRl
         from ...rl.learn.train import train
         from ...sim.runs import plan_runs
 
-        learned, why = [], ""
+        learned, why = [ColdRl(str(self.folder))], ""
         try:
             train([self.trace], self.folder, self.training, report=report, resume=resume)
-            learned = [ColdRl(str(self.folder))]
         except UsageError as error:
-            why = str(error)
+            learned, why = [ColdRl()], str(error)
         rows: Rows = []
         for counted, warmup in COUNTED.items():
             runs = plan_runs(
@@ -155,22 +154,19 @@ def part(rows: Rows) -> tuple[Rows, list[Block], list[str]]:
                 ]
                 best = max((row for row in mine if row["kind"] == "online"), key=lambda row: row["hit_ratio"])
                 lru = next(row for row in mine if row["policy"] == "lru")
-                own = next((row for row in mine if row["kind"] == LEARNED), None)
-                if own is None:
-                    untrained[trace] = mine[0]["not_trained"]
-                    lines.append(
-                        [_brief(trace), capacity, "-", _percent(best), best["policy"], _percent(lru), "-", "-"]
-                    )
-                    continue
+                own = next(row for row in mine if row["kind"] == LEARNED)
+                if own["not_trained"]:
+                    untrained[trace] = own["not_trained"]
                 ahead = own["hit_ratio"] - best["hit_ratio"]
                 passed = ahead >= -MOST_BEHIND
                 if counted == next(iter(COUNTED)):
                     cells += 1
                     if ahead < 0:
                         behind.append((ahead, f"{trace} at {capacity}: {100 * ahead:+.2f} points to {best['policy']}"))
+                name = _brief(trace) + " *" * bool(own["not_trained"])
                 lines.append(
                     [
-                        _brief(trace), capacity, _percent(own), _percent(best), best["policy"], _percent(lru),
+                        name, capacity, _percent(own), _percent(best), best["policy"], _percent(lru),
                         f"{100 * ahead:+.2f}", "pass" if passed else "**FAIL**",
                     ]
                 )  # fmt: skip
@@ -183,7 +179,7 @@ def part(rows: Rows) -> tuple[Rows, list[Block], list[str]]:
         f"online policies, chosen after the fact. In the last 15 %, which nothing has seen, the learned policy is behind the "
         f"best in {len(lost)} of {cells} cells, and by more than {100 * MOST_BEHIND:g} points, the aim, in {failed}."
         + (f" Behind: {'; '.join(lost)}." if lost else "")
-        + "".join(f" Not trained, {trace}: {why}." for trace, why in untrained.items())
+        + "".join(f" * Too little to learn from, judged by the model of trap: {why}." for why in untrained.values())
     )
     return rows, blocks, [remark]
 
