@@ -137,13 +137,70 @@ def _nginx() -> str:
         peaks = " | ".join(f"{float(row[f'{who}_peak_bytes']) / 1e6:.1f} MB" for who in ("real", "predicted"))
         difference = round(predicted - real, 4) + 0.0  # never -0
         rows.append(f"| {what} | {real:.4f} | {predicted:.4f} | {difference:+.4f} | {peaks} |")
-    page = (folder / "nginx.md").read_text(encoding="utf-8")
-    about = dict(re.findall(r"^- (command|commit|machine|nginx|versions): (.*)$", page, re.MULTILINE))
-    line = f"`{about['command']}` at {about['commit']}; {about['machine']}; {about['nginx']}; {about['versions']}."
-    return "\n".join([*rows, "", line]) + "\n"
+    return "\n".join([*rows, "", _made_by(folder / "nginx.md")]) + "\n"
 
 
-_TABLES = {"policies": _policies, "predictors": _predictors, "formats": _formats, "speed": _speed, "nginx": _nginx}
+def _learned() -> str:
+    folder = ROOT / "experiments" / "results" / "checked"
+    with (folder / "learned.csv").open(encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    rows = [
+        "| pair | who evicts | real NGINX, hit ratio | predicted | hits, p50 / p99 | round trip, p95 | rounds left to LRU "
+        "| sidecar and manager |",
+        "| --- |" + " --- |" * 7,
+    ]
+    for row in sorted(found, key=lambda row: (int(row["repeat"]), row["policy"] != "native")):
+        ratios = " | ".join(f"{float(row[name]):.4f}" for name in ("hit_ratio", "predicted_hit_ratio"))
+        hits = " / ".join(f"{float(row[f'hit_latency_{share}_ms']):.2f}" for share in ("p50", "p99"))
+        asked = (
+            f"{row['round_trip_p95_us']} us | {100 * float(row['fallback_share']):.2f} %" if row["rounds"] else "- | -"
+        )
+        who = "native LRU" if row["policy"] == "native" else "learned"
+        core = 100 * float(row["core_share"])
+        rows.append(f"| {int(row['repeat']) + 1} | {who} | {ratios} | {hits} ms | {asked} | {core:.1f} % of a core |")
+    return "\n".join([*rows, "", _made_by(folder / "learned.md")]) + "\n"
+
+
+def _cold_rl() -> str:
+    folder = ROOT / "experiments" / "results" / "reproduced"
+    ratios: dict[tuple[str, str, int], list[float]] = {}
+    with (folder / "cold_rl.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["part"] == "measured":
+                key = row["policy"], row["clock"], round(float(row["capacity_mib"]))
+                ratios.setdefault(key, []).append(float(row["hit_ratio"]))
+    cells = [(clock, mib) for clock in ("scrambled", "cumulative") for mib in (25, 100, 400)]
+    mean = {key: sum(values) / len(values) for key, values in ratios.items()}
+    shown = ["learned", "gdsf", "lfu_perfect", "mq", "lhd", "wtinylfu", "sieve", "s3fifo", "lfu", "lru"]
+    shown += ["authors' SizeBased", "informed, refusing", "oracle K=64", "belady_size"]
+    head = " | ".join(f"{mib} MiB, {clock}" for clock, mib in cells)
+    rows = [f"| hit ratio | {head} |", "| --- |" + " --- |" * len(cells)]
+    rows.append("| paper: Cold-RL | .3538 | .8675 | .918 | | | |")
+    rows += [
+        f"| {name} | " + " | ".join(f"{mean[name, clock, mib]:.4f}".lstrip("0") for clock, mib in cells) + " |"
+        for name in shown
+        if (name, *cells[0]) in mean
+    ]
+    return "\n".join([*rows, "", _made_by(folder / "cold_rl.md")]) + "\n"
+
+
+def _made_by(page: Path) -> str:
+    """One line: how the results of a page were made."""
+    text = page.read_text(encoding="utf-8")
+    about = dict(re.findall(r"^- (command|commit|machine|nginx|versions): (.*)$", text, re.MULTILINE))
+    words = [about[name] for name in ("machine", "nginx", "versions") if name in about]
+    return f"`{about['command']}` at {about['commit']}; {'; '.join(words)}."
+
+
+_TABLES = {
+    "policies": _policies,
+    "predictors": _predictors,
+    "formats": _formats,
+    "speed": _speed,
+    "nginx": _nginx,
+    "learned": _learned,
+    "cold_rl": _cold_rl,
+}
 
 
 def main() -> int:

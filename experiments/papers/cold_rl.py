@@ -1,6 +1,6 @@
 """Cold-RL: the paper's numbers beside its authors' baselines, every online policy, a model trained here, and the ceilings.
 
-Gupta et al., "Cold-RL: learning cache eviction with offline reinforcement learning for NGINX", arXiv:2508.12485, 2025. Its
+Gupta, Bhayani, "Cold-RL: learning cache eviction with offline reinforcement learning for NGINX", arXiv:2508.12485, 2025. Its
 full text was not at hand: the numbers are those of the abstract, the workload is that of the authors' public generator.
 """
 
@@ -68,7 +68,7 @@ def reproduction(
 def _remarks(tables: Sequence[Table], judged: dict[str, list[Verdict]], model: Model, canonical: bool) -> list[str]:
     table = tables[0]
     lines = [
-        'Paper: Gupta et al., arXiv:2508.12485; its numbers are from the abstract (at 400 "about .918" for all). Its 25, 100 '
+        'Paper: Gupta, Bhayani, arXiv:2508.12485; its numbers are from the abstract (at 400 "about .918" for all). Its 25, 100 '
         'and 400 MB are MiB: the authors\' simulator computes with 2^20 bytes. Its "best classical" policy is SizeBased, the '
         "weakest of their five at 25 MiB; their own LFU is far above it.",
         f"Workload: trap, seeds {spans(table.seeds)}; on each, all meet the very same requests, and lifetimes count. ± is half "

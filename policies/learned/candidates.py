@@ -6,7 +6,7 @@ and fill it: then there is nobody left to choose.
 
 State: a list of the residents by last use, the same residents in an array to draw from, and the rows that describe the
 candidates of the last decision.
-Source: Gupta et al., "Cold-RL", arXiv:2508.12485, 2025 (K-tail); Song et al., "Learning relaxed Belady for content
+Source: Gupta, Bhayani, "Cold-RL", arXiv:2508.12485, 2025 (K-tail); Song et al., "Learning relaxed Belady for content
 distribution network caching", NSDI 2020 (random candidates).
 """
 

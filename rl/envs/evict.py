@@ -142,7 +142,7 @@ class EvictEnv(gymnasium.Env[Observation, np.int64]):
     drawn then.
 
     ## References
-    Gupta et al., "Cold-RL", arXiv:2508.12485, 2025 (K-tail, the first six features, reward "paper").
+    Gupta, Bhayani, "Cold-RL", arXiv:2508.12485, 2025 (K-tail, the first six features, reward "paper").
     Song et al., "Learning relaxed Belady for content distribution network caching", NSDI 2020 (random candidates, a
     bounded horizon).
     """

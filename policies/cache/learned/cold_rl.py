@@ -4,7 +4,7 @@ At each eviction `k` objects stand for election, and the network says of each wh
 goes. The newcomer is one of them: then it does not stay. What is known of an object outlasts its stay in the cache.
 
 State: the residents with all facts about them, and the network with its weights.
-Source: Gupta et al., "Cold-RL: learning cache eviction with offline reinforcement learning for NGINX", arXiv:2508.12485,
+Source: Gupta, Bhayani, "Cold-RL: learning cache eviction with offline reinforcement learning for NGINX", arXiv:2508.12485,
 2025. Differs from it: one victim at a time; most candidates are drawn at random and not taken from the tail; facts survive
 eviction; the default network is a set network trained as `evictlab rl train` says. `evictlab reproduce cold-rl` compares.
 """
