@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from .learned_page import LEARNED, NATIVE, WINDOW
@@ -65,7 +66,7 @@ def row_of(run: Run, made: LearnedRun, simulated: ProxyResult) -> dict[str, Any]
         "core_share": asking / real.duration_s,
         "nginx_share": asking / max(asking + cpu.workers, 1e-9),
         "grave_lines": len(made.grave),
-        "grave_first": made.grave[0] if made.grave else None,
+        "grave_first": re.sub(r'"/[^"]*/(cache/[^"]*)"', r'"\1"', made.grave[0]) if made.grave else None,
         "nginx": real.version,
         "series": {
             "real": _by_window(real.hits),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .learned_page import LEARNED, NATIVE
+from .learned_page import LEARNED, NATIVE, name_of
 
 __all__ = ["Verdict", "verdicts"]
 
@@ -118,4 +118,5 @@ def _range(values: Sequence[float], how: str = "") -> str:
 
 def _none(what: str, column: str, rows: Sequence[dict[str, Any]]) -> Verdict:
     count = sum(row[column] for row in rows)
-    return Verdict(f"no {what}", count == 0, str(count))
+    where = ", ".join(name_of(row) for row in rows if row[column])
+    return Verdict(f"no {what}", count == 0, f"{count}{where and f' ({where})'}")
