@@ -153,7 +153,9 @@ def _learned() -> str:
         ratios = " | ".join(f"{float(row[name]):.4f}" for name in ("hit_ratio", "predicted_hit_ratio"))
         hits = " / ".join(f"{float(row[f'hit_latency_{share}_ms']):.2f}" for share in ("p50", "p99"))
         asked = (
-            f"{float(row['round_trip_p95_us']):.0f} us | {100 * float(row['fallback_share']):.2f} %" if row["rounds"] else "- | -"
+            f"{float(row['round_trip_p95_us']):.0f} us | {100 * float(row['fallback_share']):.2f} %"
+            if row["rounds"]
+            else "- | -"
         )
         who = "native LRU" if row["policy"] == "native" else "learned"
         core = 100 * float(row["core_share"])
