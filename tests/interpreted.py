@@ -44,9 +44,7 @@ def run_policy(
     expires = None if ttls is None else np.zeros(n, np.float64)
     costs = None if costs is None else np.asarray(costs, np.float32)
     trace = RequestTrace(ids, n)
-    setting = Setting(
-        n, capacity, stored, seed, costs, sizes, lambda: next_use_of(ids), trace, times=times, ttls=ttls
-    )
+    setting = Setting(n, capacity, stored, seed, costs, sizes, lambda: next_use_of(ids), trace, times=times, ttls=ttls)
     state = parse_policy(policy).make(setting)
     outcomes = np.zeros(len(ids), np.uint8)
     counts = np.zeros(replay_loop.COUNTERS, np.int64)
