@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...policies.learned.model import METADATA, MODEL, PARITY
 from ...traces.errors import UsageError
 from .arena import Arena
 from .dqn import EvictionDQN, EvictionPolicy
+from .folder import LEARNER, Folder
 from .hindsight import Decisions, by_network, by_rule, collect, fit, play, side_by_side
 from .networks import Net, SetNet, make_net
 from .plan import Ground, Training, lay_out
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
     from ...traces.request import RequestTrace
 
-__all__ = ["HISTORY", "Report", "train"]
-
-HISTORY, NETWORK, LEARNER = "training.json", "network.pt", "learner.zip"
+__all__ = ["Report", "train"]
 
 MOST_PENALTY = 20.0
 """A reward is never below minus this."""
@@ -101,73 +99,42 @@ class _Run:
         self.training, self.folder, self.report, self.provenance = training, folder, report, provenance
         self.ground: Ground = lay_out(training, traces)
         self.names = [trace.name for trace in traces]
-        self.sources = [f"{len(trace)} requests, sha256 {trace.provenance.sha256[:16]}" for trace in traces]
+        self.identity = {
+            "traces": self.names,
+            "sources": [f"{len(trace)} requests, sha256 {trace.provenance.sha256[:16]}" for trace in traces],
+            "training": json.loads(json.dumps(dataclasses.asdict(training))),
+        }
+        self.kept = Folder(folder, self.identity)
         self.net: Net = make_net(training.network, training.k, training.shown, training.hidden)
         self.history: dict[str, Any] = {}
         self.sample: Decisions | None = None
         torch.manual_seed(training.seed)
         self._logger: Logger | None = None
 
-    # The folder.
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "traces": self.names,
-            "sources": self.sources,
-            "training": json.loads(json.dumps(dataclasses.asdict(self.training))),
-        }
+    # What is kept.
 
     def begin(self) -> None:
         """Begin anew in an empty folder, or in one of an earlier training."""
-        folder = self.folder
-        if folder.exists() and any(folder.iterdir()) and not (folder / HISTORY).is_file():
-            raise UsageError(f"{folder} holds something else; give another folder with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (METADATA, MODEL, PARITY, LEARNER, NETWORK):  # also the model: it is that of other parameters
-            (folder / name).unlink(missing_ok=True)
+        self.kept.clear()
         torch.manual_seed(self.training.seed)
         self.net = make_net(self.training.network, self.training.k, self.training.shown, self.training.hidden)
-        self.history = {**self._identity(), "rounds": 0, "decisions": 0, "judged": [], "best": None, "finished": False}
+        self.history = {**self.identity, "rounds": 0, "decisions": 0, "judged": [], "best": None, "finished": False}
         self._write()
 
     def load(self) -> bool:
         """Take up a training in the folder; False where there is none."""
-        file = self.folder / HISTORY
-        if not file.is_file():
+        found = self.kept.take_up()
+        if found is None:
             return False
-        try:
-            found = json.loads(file.read_text())
-            same = {name: found.get(name) for name in ("traces", "sources", "training")} == self._identity()
-        except (ValueError, AttributeError):
-            same, found = False, {}
-        if not same:
-            raise UsageError(
-                f"{self.folder} holds a training with other parameters or logs; give another folder with --out, "
-                "or begin anew in this one with --anew"
-            )
-        state = self.folder / NETWORK
-        if not state.is_file():
-            return False
-        # The state and its history are one file: an interruption between two files would leave them a stage apart.
-        kept = torch.load(state, weights_only=True)
-        self.history = kept["history"]
-        if not (self.history["rounds"] or self.history["decisions"]):
-            return False  # nothing was learnt so far; begin with the first network, not with another one
-        self.net.load_state_dict(kept["net"])
-        self.sample = None if kept["seen"] is None else Decisions(**kept["seen"])
+        self.history = found["history"]
+        self.net.load_state_dict(found["net"])
+        self.sample = None if found["seen"] is None else Decisions(**found["seen"])
         return True
 
     def _write(self) -> None:
         unfinished = 0 < self.history["rounds"] < self.training.rounds  # the next round adds to what was seen
         seen = vars(self.sample) if unfinished and self.sample is not None else None
-        state = {"history": self.history, "net": self.net.state_dict(), "seen": seen}
-        for name, write in (
-            (NETWORK, lambda path: torch.save(state, path)),
-            (HISTORY, lambda path: path.write_text(json.dumps(self.history, indent=1) + "\n")),
-        ):
-            temporary = self.folder / (name + ".new")
-            write(temporary)
-            temporary.replace(self.folder / name)
+        self.kept.keep(self.history, self.net.state_dict(), seen)
 
     @property
     def logger(self) -> Logger:
@@ -333,7 +300,7 @@ class _Run:
                 tail=training.tail,
                 trained={
                     **self.provenance,
-                    **self._identity(),
+                    **self.identity,
                     "learnt_requests": sum(len(trace) for trace in ground.traces),
                     "held_back": ground.held_back,
                     "judged": entry,

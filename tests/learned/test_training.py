@@ -14,9 +14,10 @@ pytest.importorskip("stable_baselines3")
 from evictlab.policies.learned.model import METADATA, MODEL, PARITY, read_metadata, read_weights  # noqa: E402
 from evictlab.rl.engine.library import make_library  # noqa: E402
 from evictlab.rl.learn import train as training_module  # noqa: E402
+from evictlab.rl.learn.folder import HISTORY  # noqa: E402
 from evictlab.rl.learn.hindsight import Game, by_rule, collect, play  # noqa: E402
 from evictlab.rl.learn.plan import Training, lay_out  # noqa: E402
-from evictlab.rl.learn.train import HISTORY, train  # noqa: E402
+from evictlab.rl.learn.train import train  # noqa: E402
 from evictlab.sim import replay  # noqa: E402
 from evictlab.traces.errors import EvictlabError, UnknownNameError, UsageError  # noqa: E402
 from evictlab.traces.generate import trap, zipf  # noqa: E402
