@@ -46,7 +46,7 @@ def simulate_proxy(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-    compiled: bool = False,
+    compiled: bool | None = None,
 ) -> ProxyResult:
     """Run the requests of a trace through a caching proxy.
 
@@ -60,9 +60,9 @@ def simulate_proxy(
         Of the policy, of the origin's delays and of those of decisions.
     progress : callable, optional
         Told the number of requests that arrived since the last call.
-    compiled : bool
+    compiled : bool, optional
         Compile how the policy chooses its victims: seconds for the first time, then a hundred times as fast for one that
-        computes as much as ``cold_rl``. Outcomes are the same.
+        computes as much as ``cold_rl``. Outcomes are the same. By default, those of the family ``learned``.
 
     Returns
     -------
@@ -98,6 +98,8 @@ def simulate_proxy(
     )
     env, meter = simpy.Environment(), Meter()
     zone = Zone(meter, config.keys_zone_nodes, ticks_of(config.inactive_s))
+    if compiled is None:
+        compiled = any(part.spec.family == "learned" for part in policy.parts())
     follower = Follower(policy.make(setting), stored, capacity.amount, zone, policy, compiled)
     proxy = Proxy(env, config, requests, zone, follower, took)
     begin = requests.arrived(0)
