@@ -1,22 +1,25 @@
-"""Fixtures of the tests that run NGINX with the module: the module, and a folder for sockets."""
+"""Fixtures of the tests that run NGINX with the module, or a sidecar: the module, a model, a server, a folder for sockets."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from learned.nginx_module import short_folder
 
 from evictlab.experiments.cli.nginx import build
 from evictlab.rl.build import HEADERS, SOURCES
 from evictlab.traces.record.nginx import MissingNginxError, find_nginx
 
+pytest.register_assert_rewrite("learned.nginx_module")  # so it is imported later than this, in the fixtures
+
 
 @pytest.fixture(scope="session")
-def module(tmp_path_factory):
-    """The module, built as a user does; its compiler warnings are errors."""
+def nginx_tools() -> None:
+    """A skip where NGINX, or what builds its module, is missing; without NGINX an error, where it is required."""
     required = "nginx" in os.environ.get("EVICTLAB_REQUIRE", "").split(",")
     try:
         find_nginx()
@@ -28,6 +31,13 @@ def module(tmp_path_factory):
         pytest.skip(f"nginx-dev is not installed: {HEADERS} is missing")
     if missing := [tool for tool in ("gcc", "make") if shutil.which(tool) is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def module(tmp_path_factory: pytest.TempPathFactory, nginx_tools: None) -> Iterator[Path]:
+    """The module, built as a user does; its compiler warnings are errors."""
+    from learned.nginx_module import short_folder
+
     bundle = tmp_path_factory.mktemp("bundle")
     shutil.copytree(SOURCES, bundle / "module")
     build(bundle, None)
@@ -37,6 +47,31 @@ def module(tmp_path_factory):
 
 
 @pytest.fixture
-def folder():
+def folder() -> Iterator[Path]:
+    """A folder near the root: names of sockets may have a hundred letters, and those of pytest are long."""
+    from learned.nginx_module import short_folder
+
     with short_folder() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model."""
+    from tiny_model import write_tiny_model
+
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["c", "python"])
+def served(request: pytest.FixtureRequest, tiny: Path) -> Iterator[Path]:
+    """The socket of a server that several tests ask."""
+    from learned.nginx_module import short_folder
+
+    from evictlab.rl.sidecar import running_server
+
+    with short_folder() as made:
+        path = made / "s"
+        with running_server(tiny, path, python=request.param, stdout=subprocess.DEVNULL):
+            yield path
+        assert not path.exists()

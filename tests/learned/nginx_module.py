@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from evictlab.traces.batch import LOGGED
 from evictlab.traces.record.nginx import RealConfig
 from evictlab.traces.record.nginx.driver import Drive, Plan, drive
 from evictlab.traces.record.nginx.helper import Helper
@@ -22,6 +25,10 @@ from evictlab.traces.record.nginx.logs import read_access_log
 from evictlab.traces.record.nginx.server import Nginx, running_nginx
 
 STATUS = "/evictlab-status"
+
+SMALL = RealConfig(4 << 20)
+PATIENT = ("evictlab_timeout 1000ms;", "evictlab_guard off;")
+"""So that a busy machine is not mistaken for a bad sidecar, nor a test's odd policy for one to be stopped."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -83,6 +90,45 @@ def complaints(learned: Learned) -> list[str]:
     lines = learned.nginx.places.error_log.read_text().splitlines()
     bad = [line for line in lines if re.search(r"\[(error|crit|alert|emerg)\]", line)]
     return [line for line in bad if "ignore long locked inactive cache entry" not in line]
+
+
+def mixed(rounds: int, small: int = 60) -> tuple[list[str], list[int]]:
+    """Small objects again and again, and after each a large one that never comes back: LRU keeps none of the small ones."""
+    keys = [name for turn in range(rounds) for n in range(small) for name in (f"small{n}", f"large{turn}.{n}")]
+    return keys, [100_000 if key.startswith("large") else 10_000 for key in keys]
+
+
+def assert_sound(learned: Learned, config: RealConfig = SMALL, uncounted: int = 0) -> dict[str, Any]:
+    """The counters add up, the cache is within its bounds, what NGINX believes is on disk is there, nothing was logged.
+
+    NGINX's own manager loses count of an object that is asked for while it deletes it: hence `uncounted` bytes.
+    """
+    time.sleep(0.3)
+    status = learned.status()
+    decisions, victims, rounds = status["decisions"], status["victims"], status["rounds"]
+    assert decisions["asked"] == sum(decisions[name] for name in ("ok", "empty", "late", "failed"))
+    assert decisions["asked"] == sum(count for _, count in status["round_trip_us"]["buckets"])
+    assert victims["named"] == sum(victims[name] for name in ("evicted", "gone", "busy", "touched"))
+    fallbacks, untimely = status["fallbacks"], status["untimely"]
+    assert rounds["all"] == rounds["done"] + rounds["paused"] + sum(fallbacks.values())
+    assert untimely["rounds"] == sum(fallbacks[name] for name in ("absent", "late", "failed"))
+    assert untimely["of_rounds"] == rounds["all"] - fallbacks["guard"] - fallbacks["native"]
+    assert untimely["share_of_rounds"] == pytest.approx(untimely["rounds"] / max(1, untimely["of_rounds"]), abs=1e-5)
+    assert (untimely["questions"], untimely["of_questions"]) == (
+        decisions["late"] + decisions["failed"],
+        decisions["asked"],
+    )
+    (cache,) = status["caches"]
+    assert cache["bytes"] < config.max_size_bytes
+    assert abs(cache["bytes"] - learned.cached_bytes()) <= uncounted
+    assert cache["nodes"] <= status["table"]["residents"] + 1
+    assert complaints(learned) == []
+    return status
+
+
+def words(learned: Learned, n: int) -> np.ndarray:
+    """What the log says of each of the first `n` requests, such as HIT; NGINX is stopped for that."""
+    return np.array([LOGGED[code] for code in learned.status_words(n)])
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,14 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from learned.nginx_module import short_folder
 
 from evictlab.experiments.checks import learned as study
 from evictlab.experiments.checks.learned_page import LEARNED, NATIVE
 from evictlab.experiments.checks.learned_verdicts import verdicts
 from evictlab.policies import Setting
 from evictlab.policies.contract import kernels_of
-from evictlab.rl.build import HEADERS
 from evictlab.rl.check.asked import AsAsked
 from evictlab.rl.check.cpu import cpu_of, cpu_seconds
 from evictlab.rl.check.predict import predict
@@ -29,26 +26,10 @@ from evictlab.sim.check.nginx import Ground
 from evictlab.sim.proxy import CacheManager, ProxyConfig, simulate_proxy
 from evictlab.traces.errors import UsageError
 from evictlab.traces.generate import generate, trap
-from evictlab.traces.record.nginx import MissingNginxError, RealConfig, find_nginx
+from evictlab.traces.record.nginx import RealConfig
 
 MIX = "one_hit:requests=1500,objects=100,alpha=0.8,one_hit_share=0.25,sizes=20kB,one_hit_sizes=200kB"
 COMMAND = [sys.executable, "-m", "evictlab.experiments.cli.main", "check", "learned", MIX, "--size", "5MiB"]
-
-
-@pytest.fixture
-def folder(request):
-    """A short folder for all that is temporary, and a skip where NGINX or what builds its module is missing."""
-    required = "nginx" in os.environ.get("EVICTLAB_REQUIRE", "").split(",")
-    try:
-        find_nginx()
-    except MissingNginxError:
-        if required:
-            raise
-        pytest.skip("nginx is not installed")
-    if not (HEADERS / "conf_flags").is_file() or None in map(shutil.which, ("gcc", "make")):
-        pytest.skip("nginx-dev, gcc or make is not installed")
-    with short_folder() as made:
-        yield made
 
 
 def children_of(pid):
@@ -82,6 +63,7 @@ def processes_with(word):
 
 @pytest.mark.nginx
 @pytest.mark.slow
+@pytest.mark.usefixtures("nginx_tools")
 @pytest.mark.parametrize("python", [False, True], ids=["c", "python"])
 def test_a_pair_is_measured_and_predicted(folder, tmp_path, python):
     words = ["--rate", "600/s", "--limit", "1200", "--repeat", "1", "--json", "-q", *(["--python"] if python else [])]
@@ -133,6 +115,7 @@ run_once(trace, RealConfig(5 << 20), setup_of(model.metadata, 0.05), model, rate
 
 @pytest.mark.nginx
 @pytest.mark.slow
+@pytest.mark.usefixtures("nginx_tools")
 def test_nothing_stays_after_an_interrupt(folder):
     environment = os.environ | {"TMPDIR": str(folder)}
     child = subprocess.Popen([sys.executable, "-c", SLOW], env=environment, stderr=subprocess.PIPE, text=True)
