@@ -297,7 +297,7 @@ def test_a_compiled_policy_decides_as_an_interpreted_one():
 def test_a_decision_names_victims_until_there_is_room(too_much, victims):
     """Of 64 candidates at most 8; each object is 10 bytes, and at least one byte more than is too much must go."""
     n, stored = 200, np.full(200, 10)
-    state = AsAsked("trap").make(Setting(n, 10 * n - too_much, stored, 1, times=np.arange(400.0)))
+    state = AsAsked("trap").make(Setting(n, max(1, 10 * n - too_much), stored, 1, times=np.arange(400.0)))
     do = kernels_of(state)
     for obj in range(n):
         do.admit(state, obj, obj, 10)
