@@ -148,7 +148,7 @@ def learned(
     """A real NGINX by its own LRU and by a learned policy in turns, beside the simulator's predictions of both.
 
     Needs Linux, nginx, its headers, gcc and make (Debian: apt install nginx nginx-dev gcc make), and
-    evictlab[sidecar]. Everything runs in temporary folders; a system service is left alone. Takes about ten minutes.
+    the extra `sidecar`. Everything runs in temporary folders; a system service is left alone. Takes about ten minutes.
     What is asked of the learned policy is judged; if anything is missed, the exit code is 3.
 
     evictlab check learned

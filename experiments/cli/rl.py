@@ -42,7 +42,12 @@ def train(
             metavar="N", help="So many are those not asked for longest; the others are drawn.", rich_help_panel=LEARN
         ),
     ] = 8,
-    network: Annotated[str, typer.Option(metavar="set|flat", help="See the README.", rich_help_panel=LEARN)] = "set",
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="set|flat", help="set: the same weights for each; flat: as in the paper.", rich_help_panel=LEARN
+        ),
+    ] = "set",
     hidden: Annotated[
         int | None, typer.Option(metavar="N", min=4, help="Width of the network.", rich_help_panel=LEARN)
     ] = None,
@@ -68,7 +73,7 @@ def train(
         int, typer.Option(metavar="N", min=0, help="Decisions of others to begin with.", rich_help_panel=LEARN)
     ] = 20_000,
     fit_steps: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Gradient steps of the beginning, twice.", rich_help_panel=LEARN)
+        int, typer.Option(metavar="N", min=1, help="Gradient steps in each of its two rounds.", rich_help_panel=LEARN)
     ] = 4_000,
     decisions: Annotated[
         int, typer.Option(metavar="N", min=0, help="Decisions of its own.", rich_help_panel=LEARN)

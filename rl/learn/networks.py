@@ -5,6 +5,7 @@ Source of the flat network's sizes and of its dropout: the Cold-RL authors' publ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ __all__ = ["PAPER_FEATURES", "FlatNet", "Net", "SetNet", "make_net"]
 PAPER_FEATURES = tuple(FEATURES)[:6]
 
 
-class Net(nn.Module):
+class Net(nn.Module, ABC):
     """What both networks share: raw features in, q out; the normalisation is part of the module.
 
     Parameters
@@ -70,9 +71,9 @@ class Net(nn.Module):
         mean = (gains * present).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp_min(1)
         return state + gains - mean
 
+    @abstractmethod
     def inputs(self, candidates: torch.Tensor, context: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Per candidate and of the cache, not yet standardised."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def standardise(self, candidates: torch.Tensor, context: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ pytest.register_assert_rewrite("learned.nginx_module")  # so it is imported late
 
 @pytest.fixture(scope="session")
 def nginx_tools() -> None:
-    """A skip where NGINX, or what builds its module, is missing; without NGINX an error, where it is required."""
+    """A skip where NGINX, or what builds its module, is missing; a failure where it is required, as in ``.ci/run``."""
     required = "nginx" in os.environ.get("EVICTLAB_REQUIRE", "").split(",")
     try:
         find_nginx()
@@ -27,10 +27,11 @@ def nginx_tools() -> None:
         if required:
             raise
         pytest.skip("nginx is not installed")
+    missing = [tool for tool in ("gcc", "make") if shutil.which(tool) is None]
     if not (HEADERS / "conf_flags").is_file():
-        pytest.skip(f"nginx-dev is not installed: {HEADERS} is missing")
-    if missing := [tool for tool in ("gcc", "make") if shutil.which(tool) is None]:
-        pytest.skip(f"not installed: {', '.join(missing)}")
+        missing.append(f"nginx-dev ({HEADERS})")
+    if missing:
+        (pytest.fail if required else pytest.skip)(f"not installed: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")
