@@ -1,0 +1,1 @@
+"""Policies that add up the attention a slot was given."""

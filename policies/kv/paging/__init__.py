@@ -1,0 +1,1 @@
+"""Policies of web caches applied to tokens."""

@@ -1,0 +1,1 @@
+"""Policies that rank the prompt by its last queries."""

@@ -1,0 +1,80 @@
+"""Base of policies that rank the keys of a prompt once, at its end; on request again every so many decoding steps."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from .actions import Action
+from .context import Layer, Prompt, Step
+from .registry import KVPolicy, Session
+from .setting import Setting
+from .shares import uniform
+
+__all__ = ["PromptScorer"]
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptScorer(KVPolicy):
+    """A policy that is a score for each key of the prompt, and a rule that shares out the budget.
+
+    Attributes
+    ----------
+    interval : int
+        0: as published, generated tokens stay. Else the scorer is asked again after every `interval` decoding steps, with
+        the last queries, over what is left; each head is cut to the slots it was given, so that generated tokens count.
+    """
+
+    interval: int = dataclasses.field(default=0, kw_only=True)
+
+    def score(self, layer: Layer) -> Floats:
+        """Return the score of each key, higher = keep: float[streams of the layer, n]."""
+        raise NotImplementedError
+
+    def share(self, prompt: Prompt, scores: list[Floats]) -> list[npt.NDArray[np.int64]]:
+        """Return how many slots each stream of each layer may hold."""
+        return uniform(prompt, scores)
+
+    @property
+    def prompt_only(self) -> bool:
+        """Whether generated tokens stay."""
+        return self.interval == 0
+
+    @property
+    def slack(self) -> int:
+        """Slots above the budget before the scorer is asked again."""
+        return max(self.interval - 1, 0)
+
+    def make(self, setting: Setting) -> Session:
+        """Return a session."""
+        return _Scored(self, setting)
+
+
+class _Scored(Session):
+    def __init__(self, policy: PromptScorer, setting: Setting) -> None:
+        self.policy, self.setting = policy, setting
+
+    def on_prompt(self, prompt: Prompt) -> list[Action]:
+        """Score all layers, share out, cut."""
+        scores = [self.policy.score(layer) for layer in prompt.layers]
+        shares = self.policy.share(prompt, scores)
+        actions: list[Action] = []
+        for layer, of_layer, counts in zip(prompt.layers, scores, shares, strict=True):
+            prompt.allocate(layer, counts)
+            actions.append(prompt.cut(layer, of_layer, self.policy.forced))
+        return actions
+
+    def on_step(self, step: Step) -> list[Action]:
+        """Score what is left, where it is time."""
+        interval = self.policy.interval
+        if not interval or (step.step + 1) % interval or not (step.count > step.budget).any():
+            return []
+        scores = np.zeros(step.ids.shape)
+        for rows, layer in step.layers(self.policy.gqa):
+            scores[rows] = self.policy.score(layer)
+        cut = step.cut(scores, forced=self.policy.forced)
+        return [] if cut is None else [cut]

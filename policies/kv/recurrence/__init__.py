@@ -1,0 +1,1 @@
+"""Policies that wait for a slot to be needed again."""

@@ -1,0 +1,58 @@
+"""How many slots each head of each layer gets: rules that share out one total."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...traces.errors import UsageError
+from .context import Prompt
+from .cut import top
+
+__all__ = ["POOLS", "pooled", "uniform"]
+
+POOLS = ("head", "layer", "global")
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating]
+
+
+def uniform(prompt: Prompt, scores: list[Floats]) -> list[Ints]:
+    """The same for every head of every layer."""
+    return [np.full(len(of_layer), prompt.setting.budget, np.int64) for of_layer in scores]
+
+
+def pooled(prompt: Prompt, scores: list[Floats], pool: str, forced: int = 0) -> list[Ints]:
+    """Share out by one ranking over the keys of all heads of a layer, or of all layers.
+
+    Protected and forced slots are each head's own; what is left of the total goes to the keys of highest score, and each head
+    gets as many slots as it has among them.
+
+    Parameters
+    ----------
+    prompt : Prompt
+    scores : list of float[heads, n]
+        Of each layer; comparable among those that share.
+    pool : {"head", "layer", "global"}
+    forced : int
+        See `Prompt.held`.
+
+    Returns
+    -------
+    list of int64[heads]
+    """
+    if pool not in POOLS:
+        raise UsageError(f"pool={pool!r} is none of {', '.join(POOLS)}")
+    if pool == "head" or prompt.setting.budget >= prompt.n:
+        return uniform(prompt, scores)
+    held = prompt.held(forced)
+    own, free = int(held.sum()), np.flatnonzero(~held)
+    each = prompt.setting.budget - own
+    groups = [list(range(len(scores)))] if pool == "global" else [[number] for number in range(len(scores))]
+    counts: list[Ints] = [np.zeros(0, np.int64)] * len(scores)
+    for members in groups:
+        rows = np.concatenate([scores[number][:, free] for number in members])
+        kept = top(rows.reshape(1, -1), min(each * len(rows), rows.size)).reshape(rows.shape).sum(1) + own
+        for number in members:
+            counts[number], kept = kept[: len(scores[number])], kept[len(scores[number]) :]
+    return counts

@@ -1,0 +1,1 @@
+"""Policies that evict nothing and read little."""

@@ -1,0 +1,19 @@
+"""Attention caches: replay of recorded attention against KV policies. See `evictlab.sim.attention.replay`."""
+
+from __future__ import annotations
+
+from ...traces.lazy import lazy_names
+
+_HOME = {
+    "ActionError": "errors",
+    "ActionLog": "log",
+    "AttentionRun": "result",
+    "Budget": "budget",
+    "Engine": "engine",
+    "LayerPrompt": "prompts",
+    "prepare": "replay",
+    "replay_attention": "replay",
+}
+
+__all__ = sorted(_HOME)
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -1,0 +1,467 @@
+"""The attention engine: it owns the slots, lets queries attend, asks the policy, carries its actions out, counts bytes.
+
+Attend, then evict: a step's queries see the slots that the step before left and their own token's, so a stream holds one slot
+above its budget while they attend. Layers work one after another, as in a model: at any moment one of them is that full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...policies.kv.actions import Action, Evict, Select
+from ...policies.kv.context import FutureError, Layer, Prompt, Step
+from ...policies.kv.registry import KVPolicy
+from ...policies.kv.setting import Setting
+from ...traces.attention.rotary import rotate
+from ...traces.errors import CapabilityError, UsageError
+from .errors import ActionError
+from .kernels import attend
+from .log import PROMPT, ActionLog
+from .prompts import LayerPrompt, projected_norms, softmax
+from .slots import Slots
+
+__all__ = ["Attended", "Engine"]
+
+Floats = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What a step's queries saw, before anything leaves.
+
+    Attributes
+    ----------
+    step, newest : int
+        Number of the decoding step, and position of its token.
+    streams : slice
+    ids : int32[streams, slots]
+    count : int32[streams]
+    weights : float[streams, group, slots]
+    out : float[streams, group, head_dim]
+    lse : float64[streams, group]
+    read : Select or None
+    """
+
+    step: int
+    newest: int
+    streams: slice
+    ids: npt.NDArray[np.int32]
+    count: npt.NDArray[np.int32]
+    weights: Floats
+    out: Floats
+    lse: npt.NDArray[np.float64]
+    read: Select | None
+
+
+class Engine:
+    """Caches of all layers under one policy.
+
+    Parameters
+    ----------
+    policy : KVPolicy
+    setting : Setting
+    windows : sequence of int or None, optional
+        Sliding window of each layer: what slides out of it leaves, whatever the policy thinks of it.
+    dtype : dtype
+        Computed with: float32, or float64 for exact comparisons.
+    element_bytes : int
+        Of keys and values as the model stores them.
+    wo : sequence of float[heads * head_dim, d_model] or None, optional
+        Output projection of each layer.
+    future : callable (int, int) -> (callable () -> float[heads, steps, positions]), optional
+        For oracles: of a layer and sequence, the attention of every decoding step by the uncompressed cache.
+    watch : callable (Attended), optional
+        Shown each step after its queries have attended.
+    record : bool
+        Whether to write the action log.
+
+    Attributes
+    ----------
+    slots : Slots
+    log : ActionLog
+    budgets : int32[streams]
+        Slots that each stream may hold, as the policy shared them out.
+    read_bits : list of int
+        Read by the queries of each decoding step.
+    resident_bits, peak_bits : list of int
+        After the prompt and after each decoding step; the largest at any moment of it.
+
+    Raises
+    ------
+    UsageError
+        The budget is below what is protected.
+    """
+
+    def __init__(
+        self,
+        policy: KVPolicy,
+        setting: Setting,
+        *,
+        windows: Sequence[int | None] | None = None,
+        dtype: npt.DTypeLike = np.float32,
+        element_bytes: int = 2,
+        wo: Sequence[Floats | None] | None = None,
+        future: Callable[[int, int], Callable[[], Floats]] | None = None,
+        watch: Callable[[Attended], None] | None = None,
+        record: bool = True,
+    ) -> None:
+        if policy.spec.name != "full" and setting.budget < setting.capacity:
+            setting.protect.check(setting.budget, policy.forced, policy.label)
+        self.policy, self.setting, self.needs = policy, setting, policy.needs()
+        self.windows = tuple(windows or (None,) * setting.layers)
+        self.wo = tuple(wo or (None,) * setting.layers)
+        self.future, self.watch = future, watch
+        self.session = policy.make(setting)
+        self.slots = Slots(setting, policy.gqa, dtype, element_bytes)
+        self.rows = setting.rows(policy.gqa)
+        self.per_layer = setting.sequences * self.rows
+        self.group = setting.heads // self.rows
+        self.budgets = np.full(setting.streams(policy.gqa), setting.budget, np.int32)
+        self.log = ActionLog()
+        self.record = record
+        self.generated = 0
+        self.read_bits: list[int] = []
+        self.resident_bits: list[int] = []
+        self.peak_bits: list[int] = []
+        self.tokens: npt.NDArray[np.int32] | None = None
+        self.missing_queries = 0
+        self._remembered = max(self.needs.queries, self.needs.window, 1)
+        self._queries = np.zeros((len(self.budgets), self.group, self._remembered, setting.head_dim), dtype)
+        self._before = np.zeros(setting.layers, np.int64)
+        self._full = self._before
+
+    def streams(self, layers: slice) -> slice:
+        """The streams of some layers."""
+        return slice(layers.start * self.per_layer, layers.stop * self.per_layer)
+
+    def prompt(self, prompts: Sequence[Sequence[LayerPrompt]]) -> None:
+        """Take in the prompts, compute nothing, and let the policy cut.
+
+        Parameters
+        ----------
+        prompts : sequence of sequence of LayerPrompt
+            Of each layer, of each sequence.
+        """
+        n, dim = self.setting.prompt, self.setting.head_dim
+        repeat = self.rows // self.setting.kv_heads
+        flat = [of_sequence for of_layer in prompts for of_sequence in of_layer]
+        if len(flat) != self.setting.layers * self.setting.sequences or any(one.k.shape[1] != n for one in flat):
+            raise UsageError(f"{len(flat)} prompts do not fit {self.setting}")
+        self.slots.fill(
+            np.concatenate([np.repeat(one.k, repeat, axis=0) for one in flat]),
+            np.concatenate([np.repeat(one.v, repeat, axis=0) for one in flat]),
+        )
+        self.missing_queries = max(one.missing_queries for one in flat)
+        last = min(self._remembered, flat[0].q.shape[1])
+        for number, one in enumerate(flat):
+            held = one.q[:, one.q.shape[1] - last :].reshape(self.rows, self.group, last, dim)
+            self._queries[number * self.rows : (number + 1) * self.rows, :, self._remembered - last :] = held
+        tokens = [one.tokens for one in prompts[0]]
+        if all(of_sequence is not None for of_sequence in tokens):
+            self.tokens = np.stack([np.asarray(of_sequence) for of_sequence in tokens])
+        before = self._layer_bits()
+        for sequence in range(self.setting.sequences):
+            view = Prompt(
+                self.setting,
+                [self._layer(layer, sequence, prompts[layer][sequence]) for layer in range(self.setting.layers)],
+                self.budgets,
+            )
+            self._carry_out(self.session.on_prompt(view), PROMPT)
+        self._slide_out(slice(0, self.setting.layers), n, PROMPT)
+        self.slots.shrink()
+        self._check_budgets(slice(0, self.setting.layers), at_prompt=True)
+        after = self._layer_bits()
+        self._before = after
+        self.resident_bits.append(int(after.sum()))
+        self.peak_bits.append(self._prompt_peak(before, after))
+
+    def _prompt_peak(self, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> int:
+        if self.policy.whole_prompt:  # nothing leaves before the last layer is there
+            return int(before.sum())
+        return int(max(after[:layer].sum() + before[layer] for layer in range(len(before))))
+
+    def _layer(self, layer: int, sequence: int, source: LayerPrompt) -> Layer:
+        first = layer * self.per_layer + sequence * self.rows
+        sources = source.sources()
+        if self.future is not None:
+            attention = self.future(layer, sequence)
+            sources["future"] = lambda: attention()[:, :, : self.setting.prompt]
+        return Layer(
+            index=layer,
+            n=self.setting.prompt,
+            setting=self.setting,
+            needs=self.needs,
+            rotary=self.setting.rotary[layer],
+            streams=slice(first, first + self.rows),
+            sources=sources,
+            partial_queries=source.missing_queries,
+        )
+
+    def step(
+        self,
+        newest: int,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        layers: slice | None = None,
+        tokens: npt.NDArray[np.int32] | None = None,
+    ) -> Floats:
+        """Append one token to some layers, attend, and let the policy act.
+
+        Parameters
+        ----------
+        newest : int
+            Its position.
+        q : float[layers, sequences, heads, head_dim]
+        k, v : float[layers, sequences, kv_heads, head_dim]
+        layers : slice, optional
+            Which; all of them if not given. A model calls layer by layer.
+        tokens : int32[sequences], optional
+            Its token ids.
+
+        Returns
+        -------
+        float[layers, sequences, heads, head_dim]
+            Attention output over what is left.
+        """
+        layers = layers or slice(0, self.setting.layers)
+        number, dim = newest - self.setting.prompt, self.setting.head_dim
+        block = self.streams(layers)
+        slots = self.slots
+        repeat = self.rows // self.setting.kv_heads
+        queries = np.ascontiguousarray(q, slots.keys.dtype).reshape(-1, self.group, dim)
+        keys = np.repeat(k.reshape(-1, self.setting.kv_heads, dim), repeat, axis=1).reshape(-1, dim)
+        values = np.repeat(v.reshape(-1, self.setting.kv_heads, dim), repeat, axis=1).reshape(-1, dim)
+        if slots.shift[block].any():
+            queries, keys = self._turned(block, queries, keys)
+        slots.append(block, newest, keys, values)
+        if self._remembered > 1:
+            self._queries[block, :, :-1] = self._queries[block, :, 1:]
+        self._queries[block, :, -1] = queries
+        if tokens is not None and self.tokens is not None and layers.start == 0:
+            self.tokens = np.concatenate([self.tokens, tokens[:, None]], axis=1)
+        self._slide_out(layers, newest, number)
+
+        width = int(slots.count[block].max())
+        ids, count = slots.ids[block, :width], slots.count[block]
+        weights = np.empty((len(count), self.group, width), slots.keys.dtype)
+        out = np.empty_like(queries)
+        lse = np.empty((len(count), self.group))
+        attended: list[Floats] = []
+        view = self._view(number, newest, block, ids, count, attended)
+        selected = self.session.select(view) if self.policy.selects else None
+        attend(
+            queries,
+            slots.keys,
+            slots.values,
+            block.start,
+            ids,
+            count,
+            slots.log_mass if slots.merged else None,
+            None if selected is None else self._checked(selected, ids),
+            slots.keys.dtype.type(self.setting.scale),
+            weights,
+            out,
+            lse,
+        )
+        attended.append(weights)
+        if self.watch is not None:
+            self.watch(Attended(number, newest, block, ids, count, weights, out, lse, selected))
+        self._account(layers, ids, selected)
+        self._carry_out(self.session.on_step(view), number)
+        self.generated = number + 1
+        self._check_budgets(layers)
+        self._close_account(layers)
+        if selected is not None and self.record:
+            self.log.selections.append((number, block.start, selected))
+        made = layers.stop - layers.start
+        return out.reshape(made, self.setting.sequences, self.setting.heads, dim)
+
+    def _view(
+        self,
+        number: int,
+        newest: int,
+        block: slice,
+        ids: npt.NDArray[np.int32],
+        count: npt.NDArray[np.int32],
+        attended: list[Floats],
+    ) -> Step:
+        setting, slots = self.setting, self.slots
+        rows = np.arange(block.start, block.stop)[:, None]
+
+        @cache
+        def keys() -> Floats:
+            return _gathered(slots.keys, rows, ids)
+
+        @cache
+        def values() -> Floats:
+            return _gathered(slots.values, rows, ids)
+
+        @cache
+        def weights_of_last(window: int) -> Floats:
+            logits = self._queries[block, :, self._remembered - window :] @ keys().swapaxes(1, 2)[:, None]
+            logits *= slots.keys.dtype.type(setting.scale)
+            if slots.merged:
+                logits += slots.log_mass[rows, np.maximum(ids, 0)][:, None, None, :]
+            asked = np.arange(newest - window + 1, newest + 1)
+            logits[np.broadcast_to((ids < 0)[:, None, None, :], logits.shape)] = -np.inf
+            unseen = ids[:, None, :] > asked[None, :, None]
+            logits[np.broadcast_to(unseen[:, None], logits.shape)] = -np.inf
+            return softmax(logits)
+
+        def layer_sources(part: slice, layer: int) -> dict[str, Callable[..., Any]]:
+            heads = setting.heads
+
+            def of_heads(table: Floats) -> Floats:
+                return table[part].reshape(heads, *table.shape[2:])
+
+            def once(table: Floats) -> Floats:  # a KV head once, also where each query head stores its own copy
+                return table[part][:: self.rows // setting.kv_heads]
+
+            return {
+                "weights": lambda window: of_heads(weights_of_last(window)),
+                "queries": lambda window: of_heads(self._queries[block, :, self._remembered - window :]),
+                "keys": lambda: once(keys()),
+                "values": lambda: once(values()),
+                "projected_norms": lambda: projected_norms(once(values()), self.wo[layer], heads),
+            }
+
+        def by_full_cache(steps: slice) -> Floats:
+            if self.future is None:
+                raise CapabilityError(
+                    f"{self.policy.label} asks for the uncompressed cache, which only a trace can answer"
+                )
+            first, last = block.start // self.per_layer, block.stop // self.per_layer
+            parts = [
+                self.future(layer, sequence)()[:, steps]
+                for layer in range(first, last)
+                for sequence in range(setting.sequences)
+            ]
+            return np.concatenate([part.reshape(self.rows, self.group, *part.shape[1:]) for part in parts])
+
+        def weights() -> Floats:
+            if not attended:
+                raise FutureError(
+                    "the weights of a step are known after its queries have attended, not while selecting"
+                )
+            return attended[0]
+
+        def full_weights() -> Floats:
+            row = by_full_cache(slice(number, number + 1))[:, :, 0]
+            return np.where((ids >= 0)[:, None, :], np.take_along_axis(row, np.maximum(ids, 0)[:, None, :], -1), 0)
+
+        sources: dict[str, Callable[..., Any]] = {
+            "weights": weights,
+            "full_weights": full_weights,
+            "queries": lambda window: self._queries[block, :, self._remembered - window :],
+            "weights_of_last": weights_of_last,
+            "keys": keys,
+            "values": values,
+            "key_at": lambda position: slots.keys[block, position],
+            "protected": lambda: setting.protect.mask(ids, newest, setting.prompt),
+            "tokens": lambda: self.tokens,
+            "layer": layer_sources,
+            "future": lambda: by_full_cache(slice(number + 1, None)),
+        }
+        return Step(setting, self.needs, number, newest, block, ids, count, self.budgets[block], sources)
+
+    def _turned(self, block: slice, queries: Floats, keys: Floats) -> tuple[Floats, Floats]:
+        """Turn queries and keys of repositioned streams to the position at which the text continues for them."""
+        queries, keys = queries.copy(), keys.copy()
+        for row in np.flatnonzero(self.slots.shift[block]):
+            rotary = self.setting.rotary[(block.start + row) // self.per_layer]
+            by = int(self.slots.shift[block.start + row])
+            how = (rotary.theta, rotary.pairing, rotary.dim or None)
+            queries[row] = rotate(queries[row], np.full(self.group, by), *how)
+            keys[row] = rotate(keys[row][None], [by], *how)[0]
+        return queries, keys
+
+    def _checked(self, selected: Select, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        expected = (len(ids), self.group, ids.shape[1])
+        if selected.read.shape != expected:
+            raise ActionError(f"a selection of shape {selected.read.shape} was expected to be {expected}")
+        read = selected.read & (ids >= 0)[:, None, :]
+        if not (selected.read == read).all():
+            raise ActionError("a selection reads slots that are not resident")
+        if not read.any(2).all():
+            raise ActionError("a selection reads nothing at all for some query")
+        return read
+
+    def _carry_out(self, actions: Sequence[Action], number: int) -> None:
+        for action in actions:
+            if isinstance(action, Evict) and not len(action.ids):
+                continue
+            self.slots.apply(action)
+            if self.record:
+                self.log.entries.append((number, action))
+
+    def _slide_out(self, layers: slice, newest: int, number: int) -> None:
+        """Evict what a layer's sliding window no longer reaches for the query at `newest`."""
+        for layer in range(layers.start, layers.stop):
+            window = self.windows[layer]
+            if window is None or newest - window < 0:
+                continue
+            block = self.streams(slice(layer, layer + 1))
+            ids = self.slots.ids[block]
+            row, place = np.nonzero((ids >= 0) & (ids <= newest - window))
+            if len(row):
+                self._carry_out([Evict((row + block.start).astype(np.int32), ids[row, place])], number)
+
+    def _check_budgets(self, layers: slice, at_prompt: bool = False) -> None:
+        block = self.streams(layers)
+        allowed = self.budgets[block] + (0 if at_prompt else self.policy.slack)
+        if self.policy.prompt_only and not at_prompt:
+            allowed = allowed + self.generated
+        over = self.slots.count[block] - allowed
+        if (over > 0).any():
+            row = int(np.argmax(over > 0))
+            raise ActionError(
+                f"{self.policy.label}: stream {block.start + row} holds {int(self.slots.count[block][row])} slots, "
+                f"and may hold {int(np.broadcast_to(allowed, over.shape)[row])}"
+            )
+        if at_prompt and self.policy.spec.name != "full":
+            total = self.setting.budget * len(self.budgets)
+            if int(np.minimum(self.budgets, self.setting.prompt).sum()) > max(total, 0):
+                raise ActionError(
+                    f"{self.policy.label} shared out {int(self.budgets.sum()):,} slots, and there are {total:,}"
+                )
+
+    def _layer_bits(self) -> npt.NDArray[np.int64]:
+        return np.asarray(self.slots.resident_bits.reshape(self.setting.layers, -1).sum(1))
+
+    def _account(self, layers: slice, ids: npt.NDArray[np.int32], selected: Select | None) -> None:
+        """Count what the queries read, and what is resident while they do."""
+        block = self.streams(layers)
+        if selected is None:
+            read = int(self.slots.resident_bits[block].sum())
+        else:
+            rows = np.arange(block.start, block.stop)[:, None]
+            bits = np.where(selected.read.any(1), self.slots.bits[rows, np.maximum(ids, 0)], 0)
+            read = int(bits.sum()) + 8 * selected.metadata_bytes * len(ids)
+        if layers.start == 0:
+            self.read_bits.append(read)
+            self.peak_bits.append(0)
+        else:
+            self.read_bits[-1] += read
+        self._full = self._layer_bits()
+
+    def _close_account(self, layers: slice) -> None:
+        """Count what is left, and the most that was resident: layers before one have evicted, those after it not appended."""
+        after = self._layer_bits()
+        for layer in range(layers.start, layers.stop):
+            moment = int(after[:layer].sum() + self._full[layer] + self._before[layer + 1 :].sum())
+            self.peak_bits[-1] = max(self.peak_bits[-1], moment)
+        self._before = np.concatenate([after[: layers.stop], self._before[layers.stop :]])
+        if layers.stop == self.setting.layers:
+            self.resident_bits.append(int(after.sum()))
+
+
+def _gathered(table: Floats, rows: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]) -> Floats:
+    """Rows of a table of all slots at the live ones: [streams, slots, head_dim]; zeros at no slot."""
+    return np.where((ids >= 0)[:, :, None], table[rows, np.maximum(ids, 0)], table.dtype.type(0))
