@@ -9,8 +9,11 @@ from typing import Annotated
 
 import typer
 
+from .attention import DEFAULT as ATTENTION
+from .attention import commands as attention_commands
 from .check import commands as check_commands
 from .curve import curve
+from .default_group import default_group
 from .guard import Command
 from .nginx import commands as nginx_commands
 from .policies import policies
@@ -23,6 +26,7 @@ from .rl import commands as rl_commands
 from .sidecar import commands as sidecar_commands
 from .sweep import sweep
 from .trace import commands as trace_commands
+from .trace import record_commands
 
 __all__ = ["app", "main"]
 
@@ -42,6 +46,16 @@ def _show_version(asked: bool) -> None:
 
 app = typer.Typer(name="evictlab", no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG)
 trace_app = typer.Typer(name="trace", no_args_is_help=True, help="Look into traces, convert, sample and generate them.")
+record_app = typer.Typer(
+    name="record",
+    no_args_is_help=True,
+    help="Record a trace from the real thing: an NGINX that is sent requests, or a model that reads a text.",
+)
+attention_app = typer.Typer(
+    name="attention",
+    cls=default_group(ATTENTION),
+    help="Attention caches: replay recorded attention against KV policies (meant where nothing is named), and more.",
+)
 check_app = typer.Typer(name="check", no_args_is_help=True, help="Compare predictions with the real thing.")
 rl_app = typer.Typer(name="rl", no_args_is_help=True, help="Train an eviction policy on logs, judge it, export it.")
 sidecar_app = typer.Typer(name="sidecar", no_args_is_help=True, help="Serve a learned policy to NGINX, and measure it.")
@@ -62,6 +76,8 @@ _COMMANDS: tuple[Callable[..., None], ...] = (replay, curve, proxy, policies, pr
 for command in _COMMANDS:
     app.command(cls=Command)(command)
 for group, members in (
+    (record_app, record_commands),
+    (attention_app, attention_commands),
     (trace_app, trace_commands),
     (check_app, check_commands),
     (rl_app, rl_commands),
@@ -71,7 +87,7 @@ for group, members in (
 ):
     for name, member in members.items():
         group.command(name, cls=Command)(member)
-    app.add_typer(group)
+    (trace_app if group is record_app else app).add_typer(group)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(total: int | None = None, *, quiet: bool = False) -> Iterator[Bar | None]:
+def progress_bar(total: int | None = None, *, quiet: bool = False, unit: str = "requests") -> Iterator[Bar | None]:
     """Show how many requests are replayed, on a terminal only; the bar vanishes at the end.
 
     Parameters
@@ -42,6 +42,8 @@ def progress_bar(total: int | None = None, *, quiet: bool = False) -> Iterator[B
         Number of requests in all; None = to be said later, see `Bar.expect`.
     quiet : bool
         No bar at all.
+    unit : str
+        What is counted.
 
     Yields
     ------
@@ -53,7 +55,7 @@ def progress_bar(total: int | None = None, *, quiet: bool = False) -> Iterator[B
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    words = (TextColumn("{task.description}"), TextColumn("{task.fields[done]} requests"))
+    words = (TextColumn("{task.description}"), TextColumn(f"{{task.fields[done]}} {unit}"))
     columns = (*words, BarColumn(bar_width=None), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield Bar(bar, total)

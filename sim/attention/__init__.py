@@ -8,11 +8,13 @@ _HOME = {
     "ActionError": "errors",
     "ActionLog": "log",
     "AttentionRun": "result",
+    "AttentionTable": "sweep",
     "Budget": "budget",
     "Engine": "engine",
     "LayerPrompt": "prompts",
     "prepare": "replay",
     "replay_attention": "replay",
+    "sweep_attention": "sweep",
 }
 
 __all__ = sorted(_HOME)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .engine import Engine
     from .metrics import Meter
 
-__all__ = ["AttentionRun"]
+__all__ = ["AttentionRun", "worst"]
 
 TAIL = 0.05
 """The share of the queries that counts as the worst ones."""
@@ -145,10 +145,10 @@ class AttentionRun:
             "budget_slots": self.setting.budget,
             "mass": float(self.mass.mean()),
             "mass_beyond_sink": float(beyond.mean()) if len(beyond) else float("nan"),
-            "mass_worst": _worst(self.mass, low=True),
+            "mass_worst": worst(self.mass, low=True),
             "recall": float(self.recall.mean()),
             "output_error": float(self.error.mean()),
-            "output_error_worst": _worst(self.error, low=False),
+            "output_error_worst": worst(self.error, low=False),
             "projected_error": float(self.projected_error.mean()),
             "projected_l1_error": float(self.projected_l1.mean()),
             "live_slots": float(self.live.mean()),
@@ -172,7 +172,7 @@ class AttentionRun:
         )
 
 
-def _worst(values: npt.NDArray[np.float64], low: bool) -> float:
+def worst(values: npt.NDArray[np.float64], low: bool) -> float:
     """The mean of the worst queries: of each head over its steps, then over heads and layers."""
     ordered = np.sort(values, axis=0)
     taken = max(round(len(ordered) * TAIL), 1)

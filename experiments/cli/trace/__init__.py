@@ -10,9 +10,10 @@ from .generate import generate
 from .head import head
 from .info import info
 from .record import record
+from .record_attention import fetch, record_attention
 from .sample import sample
 
-__all__ = ["commands"]
+__all__ = ["commands", "record_commands"]
 
 commands: dict[str, Callable[..., None]] = {
     "info": info,
@@ -20,7 +21,10 @@ commands: dict[str, Callable[..., None]] = {
     "convert": convert,
     "sample": sample,
     "generate": generate,
-    "record": record,
+    "fetch": fetch,
     "formats": formats,
 }
 """The commands by name, in the order of the help."""
+
+record_commands: dict[str, Callable[..., None]] = {"nginx": record, "attention": record_attention}
+"""What can be recorded, by name: the commands of ``evictlab trace record``."""

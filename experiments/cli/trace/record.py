@@ -1,4 +1,4 @@
-"""``evictlab trace record``: send a trace through the real thing and write down what it answered."""
+"""``evictlab trace record nginx``: send a trace through the real thing and write down what it answered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ....traces.errors import UnknownNameError, UsageError
+from ....traces.errors import UsageError
 from .. import options as of
 from ..guard import say
 from ..table import show
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["record"]
 
-REAL, CACHE, DRIVER = ("nginx",), "How the real cache is set", "How requests are sent"
+CACHE, DRIVER = "How the real cache is set", "How requests are sent"
 
 
 def record(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="nginx.")],
     trace: of.Source,
     output: Annotated[
         str,
@@ -82,8 +81,6 @@ def record(
     from ..notes import facts
     from ..progress import progress_bar
 
-    if what not in REAL:
-        raise UnknownNameError("cache to record", what, REAL)
     _check_output(output, log)
     opened = open_source(
         trace, of.selection_of(limit, None, None, None, None, 0), cache=True, **of.reader_options(reader)

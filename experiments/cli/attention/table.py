@@ -1,0 +1,116 @@
+"""Replays of attention as people read them: one table per budget, policies down, what is best of the contestants bold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ....traces.units import format_bytes, format_count
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ....sim.attention.sweep import AttentionTable
+    from ....traces.attention import AttentionTrace
+
+__all__ = ["print_attention"]
+
+_COLUMNS: tuple[tuple[list[str], str, str], ...] = (
+    (["kept", "%"], "mass", "percent"),
+    (["no sink", "%"], "mass_beyond_sink", "percent"),
+    (["worst", "5 %"], "mass_worst", "percent"),
+    (["top-16", "%"], "recall", "percent"),
+    (["output", "error"], "output_error", "error"),
+    (["after", "Wo"], "projected_error", "error"),
+    (["slots", ""], "live_slots", "count"),
+    (["bytes", ""], "resident_bytes", "bytes"),
+    (["peak", ""], "decode_peak_bytes", "bytes"),
+    (["read", "/step"], "read_bytes_per_step", "bytes"),
+)
+"""Heading, column and kind of number."""
+
+_HIGHER = {"mass", "mass_beyond_sink", "mass_worst", "recall"}
+_LOWER = {"output_error", "projected_error"}
+
+
+def print_attention(console: Console, trace: AttentionTrace, table: AttentionTable, protect: str) -> None:
+    """Print a table per budget.
+
+    Parameters
+    ----------
+    console : Console
+    trace : AttentionTrace
+    table : AttentionTable
+    protect : str
+    """
+    from rich.text import Text
+
+    from ..table import print_table
+
+    facts = trace.facts()
+    console.print(
+        Text.assemble((trace.name, "bold"), f"  {facts['model']}, layers {facts['layers']}, heads {facts['heads']}")
+    )
+    console.print(Text(f"prompt {facts['prompt']}, decode {facts['decode']}; protected: {protect}", style="dim"))
+    console.print(
+        Text("means over steps, layers and heads; * knows the future or reads what it does not hold", style="dim")
+    )
+    for budget in dict.fromkeys(row["budget"] for row in table.rows):
+        mine = [row for row in table.rows if row["budget"] == budget]
+        policies = list(dict.fromkeys(row["policy"] for row in mine))
+        means = {policy: _mean([row for row in mine if row["policy"] == policy]) for policy in policies}
+        slots = sorted({row["budget_slots"] for row in mine})
+        console.print()
+        said = f"budget {budget}"
+        if budget.endswith("%"):
+            said += (
+                f" = {slots[0]} slots per KV head"
+                if len(slots) == 1
+                else f" = {slots[0]}-{slots[-1]} slots per KV head"
+            )
+        console.print(Text(said, style="bold"))
+        columns: list[tuple[list[str], list[Any]]] = []
+        for heading, column, kind in _COLUMNS:
+            if all(means[policy][column] != means[policy][column] for policy in policies):
+                continue
+            best = _best(means, column)
+            cells = [
+                Text(_cell(means[policy][column], kind), style="bold" if policy in best else "") for policy in policies
+            ]
+            columns.append((heading, cells))
+        names = [Text(policy + " *" * bool(means[policy]["oracle"])) for policy in policies]
+        print_table(console, (["policy"], names), columns)
+    full = table.rows[0]["full_bytes"]
+    console.print(Text(f"\nuncompressed at the end: {format_bytes(full)}", style="dim"))
+
+
+def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = [column for _, column, _ in _COLUMNS]
+    return {column: sum(row[column] for row in rows) / len(rows) for column in columns} | {"oracle": rows[0]["oracle"]}
+
+
+def _best(means: dict[str, dict[str, Any]], column: str) -> set[str]:
+    """Contestants that show the best value; none where there is no contest."""
+    if column not in _HIGHER | _LOWER:
+        return set()
+    kind = "percent" if column in _HIGHER else "error"
+    shown = {
+        p: _cell(m[column], kind)
+        for p, m in means.items()
+        if not m["oracle"] and p != "full" and m[column] == m[column]
+    }
+    if len(shown) < 2:
+        return set()
+    wanted = (max if column in _HIGHER else min)(shown.values(), key=float)
+    return {policy for policy, text in shown.items() if text == wanted}
+
+
+def _cell(value: float, kind: str) -> str:
+    if value != value:
+        return "-"
+    if kind == "percent":
+        return f"{100 * value:.1f}"
+    if kind == "error":
+        return f"{value:.3f}"
+    if kind == "bytes":
+        return format_bytes(round(value))
+    return format_count(round(value))
