@@ -186,6 +186,34 @@ def _cold_rl() -> str:
     return "\n".join([*rows, "", _made_by(folder / "cold_rl.md")]) + "\n"
 
 
+def _kv_policies() -> str:
+    from ..policies.kv import all_kv_specs
+
+    rows = ["| KV policy | title | year | scored by | GQA | budget | evicts | source |", "| --- |" + " --- |" * 7]
+    for spec in all_kv_specs():
+        file = "/".join(spec.params.__module__.split(".")[1:]) + ".py"
+        when = "oracle" if spec.oracle else "end of prompt" if spec.prompt_only else "each step"
+        rows.append(
+            f"| [`{spec.name}`]({file}) | {spec.title} | {spec.year} | {spec.scorer} | {spec.gqa} | {spec.budget} | {when} "
+            f"| [paper]({spec.source}) |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _block_of(page: Path, title: str) -> list[str]:
+    """The lines of a table of a page, by its title."""
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(title)}\n\n((?:\|.*\n)+)", text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"{page} has no table {title!r}")
+    return found[1].rstrip("\n").split("\n")
+
+
+def _attention_study() -> str:
+    page = ROOT / "experiments" / "results" / "attention" / "study.md"
+    return "\n".join([*_block_of(page, "Spearman's rank correlation with accuracy"), "", _made_by(page)]) + "\n"
+
+
 def _made_by(page: Path) -> str:
     """One line: how the results of a page were made."""
     text = page.read_text(encoding="utf-8")
@@ -202,6 +230,8 @@ _TABLES = {
     "nginx": _nginx,
     "learned": _learned,
     "cold_rl": _cold_rl,
+    "kv_policies": _kv_policies,
+    "attention_study": _attention_study,
 }
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ..traces.errors import UnknownNameError, UsageError
+from .plug_in import import_file
 from .setting import Setting
 from .words import from_words, in_words
 
@@ -258,22 +257,7 @@ def load(path: str | Path) -> PolicySpec:
     UsageError
         When there is no such file, or it defines no policy or several.
     """
-    path = Path(path).resolve()
-    module_name = _PLUGIN + path.stem
-    if not path.is_file():
-        raise UsageError(f"no policy file {path}")
-    known = getattr(sys.modules.get(module_name), "__file__", None)
-    if known != str(path):
-        found = importlib.util.spec_from_file_location(module_name, path)
-        if found is None or found.loader is None:
-            raise UsageError(f"{path} is no Python file (its name should end in .py)")
-        module = importlib.util.module_from_spec(found)
-        sys.modules[module_name] = module
-        try:
-            found.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
-            raise UsageError(f"{path} could not be imported: {type(error).__name__}: {error}") from error
+    module_name = import_file(path, _PLUGIN)
     mine = [spec for spec in _SPECS.values() if spec.params.__module__ == module_name]
     if len(mine) != 1:
         raise UsageError(f"{path} defines {len(mine)} policies; expected exactly one class decorated with @policy(...)")

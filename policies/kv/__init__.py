@@ -21,6 +21,7 @@ _HOME = {
     "Quantise": "actions",
     "Reposition": "actions",
     "Rotary": "setting",
+    "ScoredSession": "step_scorer",
     "Select": "actions",
     "Session": "registry",
     "Setting": "setting",
@@ -31,6 +32,7 @@ _HOME = {
     "kv_policy": "registry",
     "kv_policy_names": "registry",
     "kv_spec": "registry",
+    "load_kv_policy": "registry",
     "parse_kv_policy": "registry",
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...traces.errors import EvictlabError
+from ...traces.errors import CapabilityError, EvictlabError
 from .actions import Evict
 from .cut import lowest
 from .needs import Needs
@@ -76,39 +76,47 @@ class Layer:
         if not ok:
             raise UndeclaredError(what, declare)
 
+    def _source(self, name: str) -> Callable[..., Any]:
+        if name not in self.sources:
+            raise CapabilityError(
+                f"{name.replace('_', ' ')} are known at the end of a prompt only, and the policy asks for them while decoding; "
+                "let it score once: interval=0"
+            )
+        return self.sources[name]
+
     def weights(self, window: int) -> Floats:
         """Attention of the last `window` queries: [heads, window, n], causal, each row sums to 1."""
         self._declared(window <= self.needs.window, f"a window of {window} rows of attention", f"window={window}")
-        return np.asarray(self.sources["weights"](window))
+        return np.asarray(self._source("weights")(window))
 
     def queries(self, window: int) -> Floats:
         """The last `window` queries as used, rotated: [heads, window, head_dim]."""
         self._declared(window <= self.needs.queries, f"the last {window} queries", f"queries={window}")
-        return np.asarray(self.sources["queries"](window))
+        return np.asarray(self._source("queries")(window))
 
     @property
     def columns(self) -> Floats:
         """Attention that each key got from all queries of the prompt, summed: [heads, n]."""
         self._declared(self.needs.columns, "column sums", "columns=True")
-        return np.asarray(self.sources["columns"]())
+        return np.asarray(self._source("columns")())
 
     @property
     def keys(self) -> Floats:
         """Keys as cached, rotated: [kv_heads, n, head_dim]."""
         self._declared(self.needs.keys, "keys", "keys=True")
-        return np.asarray(self.sources["keys"]())
+        return np.asarray(self._source("keys")())
 
     @property
     def values(self) -> Floats:
         """Values: [kv_heads, n, head_dim]."""
         self._declared(self.needs.values, "values", "values=True")
-        return np.asarray(self.sources["values"]())
+        return np.asarray(self._source("values")())
 
     @property
     def projected_norms(self) -> Floats:
         """L1 norm of each value after the part of the output projection that belongs to a query head: [heads, n]."""
         self._declared(self.needs.projection, "projected values", "projection=True")
-        return np.asarray(self.sources["projected_norms"]())
+        return np.asarray(self._source("projected_norms")())
 
     @property
     def query_statistics(self) -> tuple[Floats, Floats]:
@@ -117,20 +125,23 @@ class Layer:
         Of the prompt's queries after the first four (sinks).
         """
         self._declared(self.needs.query_statistics, "statistics of queries", "query_statistics=True")
-        mean, covariance = self.sources["query_statistics"]()
+        mean, covariance = self._source("query_statistics")()
         return np.asarray(mean), np.asarray(covariance)
 
     @property
     def tokens(self) -> npt.NDArray[np.int32]:
         """Token ids: [n]."""
         self._declared(self.needs.tokens, "token ids", "tokens=True")
-        return np.asarray(self.sources["tokens"]())
+        return np.asarray(self._source("tokens")())
 
     @property
     def future(self) -> Floats:
-        """Attention of each later step to these keys, by the uncompressed cache: [heads, steps, n]. For oracles only."""
+        """Attention of each later step by the uncompressed cache: [heads, steps, positions]. For oracles only.
+
+        The first n positions are these keys, the others those of tokens to come.
+        """
         self._declared(self.needs.future, "the future", "future=True")
-        return np.asarray(self.sources["future"]())
+        return np.asarray(self._source("future")())
 
 
 @dataclass

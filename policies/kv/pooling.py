@@ -26,14 +26,19 @@ def pool(scores: Floats, kernel: int, how: str) -> Floats:
     if kernel <= 1 or scores.shape[-1] == 0:
         return scores
     half = kernel // 2
-    if how == "avg":
-        padded = np.pad(scores, [(0, 0)] * (scores.ndim - 1) + [(half, half)])
-        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=-1)
-        return np.asarray(windows.sum(-1) / scores.dtype.type(kernel))
-    if how == "max":
-        padded = np.pad(scores, [(0, 0)] * (scores.ndim - 1) + [(half, half)], constant_values=-np.inf)
-        return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=-1).max(-1))
-    raise UsageError(f"pooling {how!r} is neither avg nor max")
+    if how not in ("avg", "max"):
+        raise UsageError(f"pooling {how!r} is neither avg nor max")
+    if kernel % 2 == 0:
+        raise UsageError(f"kernel={kernel} has no key in its middle: give an odd number, {kernel - 1} or {kernel + 1}")
+    keys = scores.shape[-1]
+    ends = [(0, 0)] * (scores.ndim - 1) + [(half, half)]
+    padded = np.pad(scores, ends, constant_values=0 if how == "avg" else -np.inf)
+    # One neighbour after the other: several times faster than a reduction over a view of windows.
+    pooled = padded[..., :keys].copy()
+    for shift in range(1, kernel):
+        part = padded[..., shift : shift + keys]
+        pooled = np.add(pooled, part, out=pooled) if how == "avg" else np.maximum(pooled, part, out=pooled)
+    return np.asarray(pooled / scores.dtype.type(kernel) if how == "avg" else pooled)
 
 
 def reduce_heads(values: Floats, kv_heads: int, how: str) -> Floats:

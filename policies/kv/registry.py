@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from ...traces.errors import UnknownNameError, UsageError
+from ..plug_in import import_file
 from ..words import from_words, in_words
 from .actions import Action, Select
 from .context import Prompt, Step
@@ -126,6 +127,10 @@ class KVPolicy:
         """Bytes that it keeps for each slot beside key and value."""
         return 0
 
+    def metadata_of(self, slot_bytes: int) -> float:
+        """The same for slots whose key and value take `slot_bytes`, where it depends on that."""
+        return self.metadata_bytes
+
     @property
     def prompt_only(self) -> bool:
         """Whether generated tokens stay and are not counted, with these parameters."""
@@ -138,7 +143,7 @@ class KVPolicy:
 
     @property
     def selects(self) -> bool:
-        """Whether it answers `Session.select`."""
+        """Whether it answers `Session.select`: its budget then limits what a query reads, not what is resident."""
         return False
 
     @property
@@ -154,6 +159,7 @@ class KVPolicy:
 _SPECS: dict[str, KVSpec] = {}
 _P = TypeVar("_P", bound=type[KVPolicy])
 _HERE = Path(__file__).parent
+_PLUGIN = "evictlab_kv_plugin_"  # begins the module name of a policy that was loaded from a file
 
 
 def kv_policy(
@@ -175,7 +181,7 @@ def kv_policy(
 
     def register(cls: _P) -> _P:
         module = cls.__module__.split(".")
-        own = name or (cls.__name__.lower() if module == ["__main__"] else module[-1])
+        own = name or (cls.__name__.lower() if module == ["__main__"] else module[-1].removeprefix(_PLUGIN))
         known = _SPECS.get(own)
         if known is not None and known.params.__module__ != cls.__module__:
             raise UsageError(
@@ -241,8 +247,23 @@ def all_kv_specs() -> list[KVSpec]:
     return sorted((kv_spec(name) for name in kv_policy_names()), key=lambda spec: (spec.family, spec.name))
 
 
+def load_kv_policy(path: str | Path) -> KVSpec:
+    """Import a Python file that defines one KV policy, and return what is known about it.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file, or it defines no KV policy or several.
+    """
+    module_name = import_file(path, _PLUGIN)
+    mine = [spec for spec in _SPECS.values() if spec.params.__module__ == module_name]
+    if len(mine) != 1:
+        raise UsageError(f"{path} defines {len(mine)} KV policies; expected exactly one class under @kv_policy(...)")
+    return mine[0]
+
+
 def parse_kv_policy(text: str | KVPolicy) -> KVPolicy:
-    """Turn ``"snapkv:window=16"`` or ``"lru"`` into a policy.
+    """Turn ``"snapkv:window=16"``, ``"lru"`` or ``"./mine.py"`` into a policy.
 
     Raises
     ------
@@ -254,6 +275,10 @@ def parse_kv_policy(text: str | KVPolicy) -> KVPolicy:
     if isinstance(text, KVPolicy):
         return text
     name, *settings = text.strip().split(":")
+    if name.endswith(".py"):
+        spec = load_kv_policy(name)
+        made: KVPolicy = from_words(spec.params, spec.name, settings, "KV policy", "")
+        return made
     own = name.strip().lower().replace("-", "_")
     if own not in kv_policy_names():
         from ..registry import policy_names

@@ -157,7 +157,7 @@ class Engine:
             np.concatenate([np.repeat(one.k, repeat, axis=0) for one in flat]),
             np.concatenate([np.repeat(one.v, repeat, axis=0) for one in flat]),
         )
-        self.missing_queries = max(one.missing_queries for one in flat)
+        self.missing_queries = max(one.missing_for(self.needs) for one in flat)
         last = min(self._remembered, flat[0].q.shape[1])
         for number, one in enumerate(flat):
             held = one.q[:, one.q.shape[1] - last :].reshape(self.rows, self.group, last, dim)
@@ -191,7 +191,7 @@ class Engine:
         sources = source.sources()
         if self.future is not None:
             attention = self.future(layer, sequence)
-            sources["future"] = lambda: attention()[:, :, : self.setting.prompt]
+            sources["future"] = lambda: attention()
         return Layer(
             index=layer,
             n=self.setting.prompt,
@@ -246,7 +246,7 @@ class Engine:
         self._queries[block, :, -1] = queries
         if tokens is not None and self.tokens is not None and layers.start == 0:
             self.tokens = np.concatenate([self.tokens, tokens[:, None]], axis=1)
-        self._slide_out(layers, newest, number)
+        self._slide_out(layers, newest, number - 1)  # gone before this step's queries: it counts to the step before
 
         width = int(slots.count[block].max())
         ids, count = slots.ids[block, :width], slots.count[block]
@@ -264,7 +264,7 @@ class Engine:
             ids,
             count,
             slots.log_mass if slots.merged else None,
-            None if selected is None else self._checked(selected, ids),
+            None if selected is None else self._checked(selected, ids, self.budgets[block]),
             slots.keys.dtype.type(self.setting.scale),
             weights,
             out,
@@ -382,15 +382,24 @@ class Engine:
             keys[row] = rotate(keys[row][None], [by], *how)[0]
         return queries, keys
 
-    def _checked(self, selected: Select, ids: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    def _checked(
+        self, selected: Select, ids: npt.NDArray[np.int32], budgets: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.bool_]:
         expected = (len(ids), self.group, ids.shape[1])
         if selected.read.shape != expected:
             raise ActionError(f"a selection of shape {selected.read.shape} was expected to be {expected}")
-        read = selected.read & (ids >= 0)[:, None, :]
-        if not (selected.read == read).all():
+        read = selected.read
+        if (read & (ids < 0)[:, None, :]).any():
             raise ActionError("a selection reads slots that are not resident")
+        much = read.sum(2).max(1)
         if not read.any(2).all():
             raise ActionError("a selection reads nothing at all for some query")
+        allowed = budgets + 1 + self.policy.slack  # the newest token is above the budget, as where slots are evicted
+        if (much > allowed).any():
+            row = int(np.argmax(much > allowed))
+            raise ActionError(
+                f"{self.policy.label}: a query reads {int(much[row])} slots, and may read {int(allowed[row])}"
+            )
         return read
 
     def _carry_out(self, actions: Sequence[Action], number: int) -> None:
@@ -414,6 +423,8 @@ class Engine:
                 self._carry_out([Evict((row + block.start).astype(np.int32), ids[row, place])], number)
 
     def _check_budgets(self, layers: slice, at_prompt: bool = False) -> None:
+        if self.policy.selects:  # its budget limits what is read, see `_checked`
+            return
         block = self.streams(layers)
         allowed = self.budgets[block] + (0 if at_prompt else self.policy.slack)
         if self.policy.prompt_only and not at_prompt:

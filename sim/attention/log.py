@@ -141,7 +141,9 @@ def _row(step: int, action: Action) -> dict[str, Any]:
     ids = values.pop("ids", None)
     if ids is None:
         ids = values.pop("sources")
-    plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+    plain = {
+        name: value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value for name, value in values.items()
+    }
     return {
         "step": step,
         "kind": type(action).__name__.lower(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from ..plot import style_of
+from ...policies.kv.registry import kv_policy_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,9 @@ PANELS = (
     ("resident_bytes", "output_error", "resident bytes (mean)", "relative error of a head's output"),
 )
 """Column across, column up, and their titles."""
+
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f", "#bcbd22", "#17becf")
+MARKERS = ("o", "s", "D", "^", "v")
 
 
 def plot_attention(summary: pd.DataFrame, oracles: Collection[str] = ()) -> Figure:
@@ -34,18 +38,13 @@ def plot_attention(summary: pd.DataFrame, oracles: Collection[str] = ()) -> Figu
     from ..picture import Picture
 
     figure: Figure = Picture(figsize=(14.8, 4.4), layout="constrained")
-    dashes = ["--", ":", "-.", (0, (1, 1))]
-    styles: dict[str, dict[str, Any]] = {}
-    for policy in dict.fromkeys(summary["policy"]):
-        styles[policy] = style_of(policy)
-        if policy in oracles:
-            styles[policy] = {"color": "black", "linestyle": dashes[len([p for p in styles if p in oracles]) % 4 - 1]}
+    styles = {policy: _style(policy, policy in oracles) for policy in dict.fromkeys(summary["policy"])}
     for axes, (across, up, x_title, y_title) in zip(figure.subplots(1, 3), PANELS, strict=True):
         for policy, style in styles.items():
             mine = summary[(summary["policy"] == policy) & summary[up].notna()].sort_values(across)
             if policy == "full":
                 continue
-            axes.plot(mine[across], mine[up], marker="o", ms=3.5, lw=1.3, label=policy, **style)
+            axes.plot(mine[across], mine[up], ms=4.5, lw=1.2, label=policy, **style)
         axes.set_xscale("log")
         if up == "output_error":
             axes.set_yscale("log")
@@ -57,6 +56,18 @@ def plot_attention(summary: pd.DataFrame, oracles: Collection[str] = ()) -> Figu
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=8)
     return figure
+
+
+def _style(policy: str, oracle: bool) -> dict[str, Any]:
+    """Colour and mark by the place in the registry, so that a policy looks the same in every picture; oracles in black."""
+    name, _, settings = policy.partition(":")
+    names = kv_policy_names()
+    # What is no KV policy is a cache policy applied to tokens.
+    place = names.index(name) if name in names else len(names) + zlib.crc32(name.encode()) % len(COLOURS)
+    marker = MARKERS[place // len(COLOURS) % len(MARKERS)]
+    colour = "black" if oracle else COLOURS[place % len(COLOURS)]
+    dash = "--" if oracle else ":" if settings else "-"
+    return {"color": colour, "marker": MARKERS[place % len(MARKERS)] if oracle else marker, "linestyle": dash}
 
 
 def _few_ticks(figure: Figure, summary: pd.DataFrame) -> None:

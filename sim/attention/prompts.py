@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...policies.kv.needs import Needs
 from ...policies.kv.setting import Rotary
 from ...traces.attention.rotary import rotate
 from ...traces.errors import CapabilityError
@@ -55,6 +56,11 @@ class LayerPrompt:
     def missing_queries(self) -> int:
         """Queries of the prompt that were not recorded."""
         return int(self.k.shape[1] - self.q.shape[1])
+
+    def missing_for(self, needs: Needs) -> int:
+        """Queries that a policy would look at and that were not recorded, nor their sums."""
+        lacks_sums = needs.columns and self.columns is None
+        return self.missing_queries if lacks_sums or needs.query_statistics else 0
 
     def sources(self) -> dict[str, Callable[..., Any]]:
         """What `evictlab.policies.kv.context.Layer` asks for, by name."""

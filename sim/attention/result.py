@@ -51,7 +51,7 @@ class AttentionRun:
         Where what was decided is what the policy would decide in the model: ``"all layers"`` or ``"layer 0"``.
     missing_queries : int
         Queries of the prompt that the policy would have looked at and that were not recorded.
-    oracle : bool
+    oracle, prompt_only : bool
     """
 
     policy: str
@@ -76,6 +76,7 @@ class AttentionRun:
     decisions: str
     missing_queries: int
     oracle: bool
+    prompt_only: bool
 
     @classmethod
     def collect(
@@ -125,11 +126,12 @@ class AttentionRun:
             resident_bytes=np.array(engine.resident_bits, np.int64) // 8,
             peak_bytes=np.array(engine.peak_bits, np.int64) // 8,
             read_bytes=np.array(engine.read_bits, np.int64) // 8,
-            metadata_bytes=int(policy.metadata_bytes * meter.live.reshape(len(meter.live), -1).sum(1).max()),
+            metadata_bytes=int(policy.metadata_of(slot_bytes) * meter.live.reshape(len(meter.live), -1).sum(1).max()),
             full_bytes=setting.layers * setting.kv_heads * setting.capacity * slot_bytes,
             decisions="all layers" if policy.prompt_only or policy.spec.name == "full" else "layer 0",
-            missing_queries=engine.missing_queries if needs.columns or needs.query_statistics else 0,
-            oracle=policy.spec.oracle,
+            missing_queries=engine.missing_queries,
+            oracle=policy.spec.oracle or needs.full_weights or needs.future,
+            prompt_only=policy.prompt_only,
         )
 
     def row(self) -> dict[str, Any]:
@@ -162,6 +164,7 @@ class AttentionRun:
             "decisions_as_in_model": self.decisions,
             "missing_prompt_queries": self.missing_queries,
             "oracle": self.oracle,
+            "prompt_only": self.prompt_only,
         }
 
     def __repr__(self) -> str:

@@ -46,8 +46,10 @@ class Slots:
     rope_position : int32[streams, capacity]
     shift : int32[streams]
         By how much later queries and keys of a repositioned stream are turned.
-    bits : int32[streams, capacity]
-        What a slot takes, with its share of scales and masks.
+    bits, key_bits : int32[streams, capacity]
+        What a slot takes, with its share of scales, and how much of that its key takes.
+    newest : int32[streams]
+        Position of the token appended last.
     tier : uint8[streams, capacity]
     pinned : bool[streams, capacity]
     merged : bool
@@ -67,6 +69,9 @@ class Slots:
         self.rope_position = np.broadcast_to(np.arange(capacity, dtype=np.int32), (streams, capacity))
         self.shift = np.zeros(streams, np.int32)
         self.bits = np.full((streams, capacity), 2 * 8 * element_bytes * dim, np.int32)
+        self.key_bits = np.full((streams, capacity), 8 * element_bytes * dim, np.int32)
+        self.newest = np.full(streams, -1, np.int32)
+        self._stored: npt.NDArray[np.bool_] | None = None  # channels of each key, once any was pruned
         self.tier = np.zeros((streams, capacity), np.uint8)
         self.pinned = np.zeros((streams, capacity), bool)
         self.resident_bits = np.zeros(streams, np.int64)
@@ -85,6 +90,7 @@ class Slots:
         self.ids = np.full((len(self.count), n + 8), -1, np.int32)
         self.ids[:, :n] = np.arange(n)
         self.count[:] = n
+        self.newest[:] = n - 1
         self.resident_bits[:] = self.bits[:, :n].sum(1)
 
     def shrink(self) -> None:
@@ -111,6 +117,7 @@ class Slots:
         rows = np.arange(block.start, block.stop)
         self.ids[rows, self.count[block]] = slot
         self.count[block] += 1
+        self.newest[block] = slot
         self.resident_bits[block] += self.bits[block, slot]
         if self.shift[block].any():
             self.rope_position[block, slot] = slot + self.shift[block]
@@ -166,7 +173,7 @@ class Slots:
         stream, everyone = action.stream, np.append(action.sources, action.into)
         streams = np.full(len(everyone), stream, np.int32)
         self._check(streams, everyone, "merged")
-        if action.into in action.sources or len(action.key_weights) != len(everyone) != len(action.value_weights):
+        if action.into in action.sources or {len(action.key_weights), len(action.value_weights)} != {len(everyone)}:
             raise ActionError("a merge needs a weight for each source and, last, for the slot they go into")
         self.keys[stream, action.into] = action.key_weights @ self.keys[stream, everyone]
         self.values[stream, action.into] = action.value_weights @ self.values[stream, everyone]
@@ -180,9 +187,14 @@ class Slots:
         self._leave(streams[:-1], action.sources, "merged")
 
     def _recount(
-        self, streams: npt.NDArray[np.int32], ids: npt.NDArray[np.int32], change: npt.NDArray[np.int64]
+        self, streams: npt.NDArray[np.int32], ids: npt.NDArray[np.int32], part: str, stored: npt.NDArray[np.int64]
     ) -> None:
+        """Note what the keys or the values of some slots take from now on."""
+        keys = self.key_bits[streams, ids]
+        change = stored - (keys if part == "keys" else self.bits[streams, ids] - keys)
         self.bits[streams, ids] += change.astype(np.int32)
+        if part == "keys":
+            self.key_bits[streams, ids] += change.astype(np.int32)
         np.add.at(self.resident_bits, streams, change)
 
     def _quantise(self, action: Quantise) -> None:
@@ -199,18 +211,22 @@ class Slots:
                         f"{len(mine)} slots are not whole groups of {action.group}, as axis='channel' needs"
                     )
                 table[stream, mine] = quantise_channels(table[stream, mine], action.bits, action.group)
-        dim = self.setting.head_dim
-        stored = dim * (action.bits + GROUP_BITS / action.group)
-        change = np.full(len(action.ids), round(stored) - 8 * self.element_bytes * dim, np.int64)
-        self._recount(action.streams, action.ids, change)
+        channels = np.full(len(action.ids), self.setting.head_dim, np.int64)
+        if action.part == "keys" and self._stored is not None:
+            channels = self._stored[action.streams, action.ids].sum(1)
+        stored = np.rint(channels * (action.bits + GROUP_BITS / action.group)).astype(np.int64)
+        self._recount(action.streams, action.ids, action.part, stored)
 
     def _prune(self, action: PruneChannels) -> None:
         streams = np.full(len(action.ids), action.stream, np.int32)
         self._check(streams, action.ids, "pruned")
-        held = self.keys[action.stream, action.ids]
-        gone = ~action.keep[None, :] & (held != 0)
-        self.keys[action.stream, action.ids] = np.where(action.keep[None, :], held, 0)
-        self._recount(streams, action.ids, -gone.sum(1).astype(np.int64) * 8 * self.element_bytes)
+        if self._stored is None:
+            self._stored = np.ones(self.keys.shape, bool)
+        before = self._stored[streams, action.ids]
+        self._stored[streams, action.ids] = before & action.keep
+        self.keys[streams, action.ids] *= action.keep
+        share = (before & action.keep).sum(1) / np.maximum(before.sum(1), 1)
+        self._recount(streams, action.ids, "keys", np.rint(self.key_bits[streams, action.ids] * share).astype(np.int64))
         self.resident_bits[action.stream] += self.setting.head_dim  # the mask, one bit per channel
 
     def _reposition(self, action: Reposition) -> None:
@@ -229,4 +245,4 @@ class Slots:
         self.rope_position[action.streams, action.ids] = action.positions
         for stream in np.unique(action.streams):
             live = self.ids[stream, : self.count[stream]]
-            self.shift[stream] = int(self.rope_position[stream, live].max()) - int(live.max())
+            self.shift[stream] = int(self.rope_position[stream, live].max()) - int(self.newest[stream])

@@ -53,7 +53,7 @@ def test_json_is_all_that_stdout_holds(tmp_path):
 @pytest.mark.parametrize(
     ("words", "lesson"),
     [
-        (("varnish", LOAD, "-o", "a.csv", "--size", "1MB"), "unknown cache to record 'varnish'. Known: nginx."),
+        (("varnish", LOAD, "-o", "a.csv", "--size", "1MB"), "No such command 'varnish'"),
         (("nginx", LOAD, "-o", "a.xyz", "--size", "1MB"), "in which format?"),
         (("nginx", LOAD, "-o", "no/a.csv", "--size", "1MB"), "there is no folder 'no'"),
         (("nginx", LOAD, "-o", "a.csv", "--size", "10obj"), "NGINX counts bytes"),

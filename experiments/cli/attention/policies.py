@@ -22,7 +22,7 @@ _FACTS = ("scorer", "window", "pooling", "gqa", "budget")
 
 
 def policies(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One policy in full.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One policy in full; also './mine.py'.")] = None,
     json: Json = False,
 ) -> None:
     """List the KV policies: what each one scores by, which queries it asks, how it shares out its budget, and its source.
@@ -31,9 +31,9 @@ def policies(
 
     evictlab attention policies snapkv
     """
-    from ....policies.kv.registry import all_kv_specs, kv_spec
+    from ....policies.kv.registry import all_kv_specs, kv_spec, load_kv_policy
 
-    specs = all_kv_specs() if name is None else [kv_spec(name)]
+    specs = all_kv_specs() if name is None else [load_kv_policy(name) if name.endswith(".py") else kv_spec(name)]
     if json:
         from json import dumps
 

@@ -16,14 +16,13 @@ __all__ = ["print_attention"]
 
 _COLUMNS: tuple[tuple[list[str], str, str], ...] = (
     (["kept", "%"], "mass", "percent"),
-    (["no sink", "%"], "mass_beyond_sink", "percent"),
+    (["no", "sink"], "mass_beyond_sink", "percent"),
     (["worst", "5 %"], "mass_worst", "percent"),
-    (["top-16", "%"], "recall", "percent"),
-    (["output", "error"], "output_error", "error"),
-    (["after", "Wo"], "projected_error", "error"),
+    (["top", "16"], "recall", "percent"),
+    (["head", "error"], "output_error", "error"),
+    (["layer", "error"], "projected_error", "error"),
     (["slots", ""], "live_slots", "count"),
     (["bytes", ""], "resident_bytes", "bytes"),
-    (["peak", ""], "decode_peak_bytes", "bytes"),
     (["read", "/step"], "read_bytes_per_step", "bytes"),
 )
 """Heading, column and kind of number."""
@@ -51,9 +50,12 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
         Text.assemble((trace.name, "bold"), f"  {facts['model']}, layers {facts['layers']}, heads {facts['heads']}")
     )
     console.print(Text(f"prompt {facts['prompt']}, decode {facts['decode']}; protected: {protect}", style="dim"))
-    console.print(
-        Text("means over steps, layers and heads; * knows the future or reads what it does not hold", style="dim")
-    )
+    said = ["means over steps, layers and heads"]
+    if any(row["oracle"] for row in table.rows):
+        said.append("* knows the future")
+    console.print(Text("; ".join(said), style="dim"))
+    if any(row["prompt_only"] and row["policy"] != "full" for row in table.rows):
+        console.print(Text("+ cuts the prompt only, as published: generated tokens come on top (slots)", style="dim"))
     for budget in dict.fromkeys(row["budget"] for row in table.rows):
         mine = [row for row in table.rows if row["budget"] == budget]
         policies = list(dict.fromkeys(row["policy"] for row in mine))
@@ -71,13 +73,15 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
         columns: list[tuple[list[str], list[Any]]] = []
         for heading, column, kind in _COLUMNS:
             if all(means[policy][column] != means[policy][column] for policy in policies):
+                continue  # the trace holds no output projection
+            if kind == "bytes" and column == "read_bytes_per_step" and not _reads_less(means):
                 continue
             best = _best(means, column)
             cells = [
                 Text(_cell(means[policy][column], kind), style="bold" if policy in best else "") for policy in policies
             ]
             columns.append((heading, cells))
-        names = [Text(policy + " *" * bool(means[policy]["oracle"])) for policy in policies]
+        names = [Text(policy + _mark(policy, means[policy])) for policy in policies]
         print_table(console, (["policy"], names), columns)
     full = table.rows[0]["full_bytes"]
     console.print(Text(f"\nuncompressed at the end: {format_bytes(full)}", style="dim"))
@@ -85,7 +89,19 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
 
 def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
     columns = [column for _, column, _ in _COLUMNS]
-    return {column: sum(row[column] for row in rows) / len(rows) for column in columns} | {"oracle": rows[0]["oracle"]}
+    means: dict[str, Any] = {column: sum(row[column] for row in rows) / len(rows) for column in columns}
+    return means | {name: rows[0][name] for name in ("oracle", "prompt_only")}
+
+
+def _mark(policy: str, mean: dict[str, Any]) -> str:
+    if mean["oracle"]:
+        return " *"
+    return " +" if mean["prompt_only"] and policy != "full" else ""
+
+
+def _reads_less(means: dict[str, dict[str, Any]]) -> bool:
+    """Whether somebody reads a part of what is resident only."""
+    return any(mean["read_bytes_per_step"] < 0.95 * mean["resident_bytes"] for mean in means.values())
 
 
 def _best(means: dict[str, dict[str, Any]], column: str) -> set[str]:

@@ -1,4 +1,9 @@
-"""The slot that the newest query attends to least is thrown away: TOVA."""
+"""The slot that the newest query attends to least is thrown away: TOVA.
+
+Oren et al., "Transformers are multi-state RNNs" (https://arxiv.org/abs/2401.06104); code: schwartz-lab-NLP/TOVA 9c7d09b.
+As there, neither sinks nor the newest token are protected: the newest may leave at once. kvpress keeps the newest token:
+`force_last`.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +33,18 @@ __all__ = ["TOVA"]
 class TOVA(StepScorer):
     """Keeps what the last query looked at, one set for all heads of a layer.
 
-    As in the authors' code neither sinks nor the newest token are protected: the newest may leave at once.
+    Attributes
+    ----------
+    force_last : bool
+        Keep the newest token whatever attention it got.
     """
+
+    force_last: bool = False
+
+    @property
+    def forced(self) -> int:
+        """The newest token, if it is to stay."""
+        return int(self.force_last)
 
     def needs(self) -> Needs:
         """Return what it reads."""

@@ -31,6 +31,9 @@ __all__ = ["SnapKV", "window_scores"]
 class SnapKV(PromptScorer):
     """Keeps the window and what it attends to.
 
+    Source: https://github.com/FasterDecoding/SnapKV e216ddc, ``snapkv_utils.py``. It adds up the window's rows where kvpress
+    and this take their mean, which ranks alike, and it keeps a set for each query head (``gqa=none``).
+
     Attributes
     ----------
     window : int
@@ -71,6 +74,7 @@ def window_scores(layer: Layer, window: int, kernel: int, pooling: str) -> npt.N
     """Mean attention of the last queries to each key before them, pooled: float[heads, n]; 0 in the window itself."""
     window = min(window, layer.n)
     before = layer.n - window
-    scores = np.zeros((layer.heads, layer.n), np.float32)
-    scores[:, :before] = pool(layer.weights(window)[:, :, :before].mean(1), kernel, pooling)
+    weights = layer.weights(window)
+    scores = np.zeros((layer.heads, layer.n), weights.dtype)
+    scores[:, :before] = pool(weights[:, :, :before].mean(1), kernel, pooling)
     return scores

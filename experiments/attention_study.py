@@ -1,0 +1,257 @@
+"""Which metric of an attention trace tells how many answers survive eviction?
+
+Every policy is run twice on the same sequences of the recall task, at every budget and protection: once in the model, where
+answers are right or wrong (closed loop), and once against the attention that the uncompressed model had (open loop), which
+gives the metrics that papers report. Then each metric's rank correlation with accuracy is taken over all these runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .page import Block, Reproduction
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from .journal import Journal
+
+__all__ = ["BUDGETS", "METRICS", "POLICIES", "PROTECTIONS", "measure", "plan", "reproduction"]
+
+WINDOW = 8
+"""Of policies that ask the last queries: the prompt has 128 tokens, so their usual 32 would be most of a budget."""
+
+POLICIES = (
+    "random",
+    "window",
+    "streaming_llm",
+    "lru",
+    "lfu",
+    "s3fifo",
+    "tova",
+    "h2o",
+    "scissorhands",
+    "lazyeviction:lag=8",
+    "rkv:window=8:every=8",
+    "knorm:interval=1",
+    "keydiff:interval=1",
+    "snapkv:window=8:interval=1",
+    "pyramidkv:window=8:interval=1",
+    "adakv:window=8:interval=1",
+    "criticalkv:window=8:interval=1",
+    "defensivekv:window=8:interval=1",
+    "cake:window=8",
+    "snapkv:window=8",
+    "adakv:window=8",
+    "criticalkv:window=8",
+    "defensivekv:window=8",
+    "layer_defensivekv:window=8",
+    "expected_attention",
+    "keydiff",
+    "oracle",
+    "prompt_oracle",
+)
+"""Published ones, as prompt-time cuts and as hard caps while decoding, and two oracles."""
+
+BUDGETS = ("24", "32", "48", "64", "96")
+PROTECTIONS = ("none", "sink=1,recent=8")
+
+METRICS = {
+    "mass": "attention kept",
+    "mass_beyond_sink": "kept without sinks",
+    "mass_worst": "kept, worst 5 % of queries",
+    "recall": "recall of top-4 keys",
+    "recall_worst": "recall, worst 5 % of queries",
+    "output_error": "output error, negated",
+    "output_error_worst": "output error, worst 5 %",
+    "live_slots": "slots alone",
+}
+"""What is correlated with accuracy; errors with their sign turned, so that a good metric is near +1."""
+
+RESAMPLES = 2000
+
+Run = tuple[str, str, str, int]
+Rows = list[dict[str, Any]]
+
+
+def plan(
+    policies: Sequence[str] = POLICIES,
+    budgets: Sequence[str] = BUDGETS,
+    protections: Sequence[str] = PROTECTIONS,
+    seeds: Sequence[int] = (0, 1, 2),
+) -> list[Run]:
+    """List the runs: policy, budget, protection, seed of the sequences."""
+    return [(p, b, k, s) for s in seeds for p in policies for b in budgets for k in protections]
+
+
+def measure(
+    runs: Sequence[Run], journal: Journal, *, sequences: int = 24, progress: Callable[[int], None] | None = None
+) -> Rows:
+    """Do the runs that the journal does not hold, and return the rows of all."""
+    from ..sim.attention.accuracy import RecallBench
+
+    benches: dict[int, RecallBench] = {}
+    for run in runs:
+        key = json.dumps([*run, sequences])
+        if key not in journal.finished:
+            policy, budget, protect, seed = run
+            if seed not in benches:
+                benches = {seed: RecallBench(sequences, seed)}
+            answers = benches[seed].run(policy, budget, protect=protect, seed=seed)
+            found = benches[seed].metrics(policy, budget, protect=protect, seed=seed)
+            row = {**answers.row(), **found, "policy": policy, "protect": protect, "seed": seed}
+            journal.add(key, [row])
+        if progress is not None:
+            progress(1)
+    return [row for run in runs for row in journal.finished[json.dumps([*run, sequences])]]
+
+
+def reproduction(rows: Rows) -> Reproduction:
+    """Say which metrics rank policies as answers do, and by how much."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows)
+    cells = frame.groupby(["policy", "budget", "protect", "oracle"], sort=False).mean(numeric_only=True).reset_index()
+    contest = cells[~cells["oracle"]].reset_index(drop=True)
+    with_oracles = cells.reset_index(drop=True)
+    table = {metric: _correlations(contest, metric) for metric in METRICS}
+    return Reproduction(
+        name="study",
+        title="Which trace metric tells how many answers survive eviction",
+        remarks=_remarks(frame, contest, table),
+        rows=[{str(name): value for name, value in row.items()} for row in cells.to_dict("records")],
+        blocks=[_block(table, with_oracles), *(_accuracies(cells, protect) for protect in cells["protect"].unique())],
+        draw=lambda: _draw(cells, table),
+    )
+
+
+Interval = tuple[float, float, float]
+
+
+def _correlations(cells: pd.DataFrame, metric: str) -> tuple[Interval, Interval]:
+    """Spearman's rho over all runs, and its mean within single budgets; each with a 95 % interval over policies."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    names = cells["policy"].unique()
+    of = {name: np.flatnonzero(cells["policy"] == name) for name in names}
+    x, y = _signed(cells, metric), cells["accuracy"].to_numpy()
+    budget = cells["budget"].to_numpy()
+    drawn = [np.concatenate([of[name] for name in rng.choice(names, len(names))]) for _ in range(RESAMPLES)]
+    everything = np.arange(len(cells))
+    over_all = [_spearman(x[take], y[take]) for take in (everything, *drawn)]
+    within = [_within(x[take], y[take], budget[take]) for take in (everything, *drawn)]
+    return _interval(over_all), _interval(within)
+
+
+def _interval(values: list[float]) -> Interval:
+    import numpy as np
+
+    low, high = np.nanpercentile(values[1:], [2.5, 97.5])
+    return values[0], float(low), float(high)
+
+
+def _signed(cells: pd.DataFrame, metric: str) -> npt.NDArray[np.float64]:
+    values: Any = cells[metric].to_numpy()
+    return -values if metric.startswith("output_error") else values  # type: ignore[no-any-return]
+
+
+def _spearman(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    import numpy as np
+    from scipy.stats import rankdata
+
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def _within(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], budget: Any) -> float:
+    import numpy as np
+
+    found = [_spearman(x[budget == one], y[budget == one]) for one in np.unique(budget)]
+    known = [rho for rho in found if rho == rho]  # a redrawn budget may hold one policy only
+    return sum(known) / len(known) if known else float("nan")
+
+
+def _remarks(frame: pd.DataFrame, contest: pd.DataFrame, table: dict[str, tuple[Interval, Interval]]) -> list[str]:
+    ranked = sorted((metric for metric in METRICS if metric != "live_slots"), key=lambda m: -table[m][1][0])
+    best, worst = ranked[0], ranked[-1]
+    return [
+        f"{frame['policy'].nunique()} policies, {frame['budget'].nunique()} budgets, {frame['protect'].nunique()} protections, "
+        f"{frame['seed'].nunique()} sets of sequences; each point is the mean over the sets. Accuracy: share of queries that "
+        "the recall model answers right from its evicted caches (closed loop). Metrics: the same policy replayed against the "
+        "attention that the uncompressed model had on the same sequences (open loop).",
+        f"Spearman's rank correlation over {len(contest)} points without oracles; intervals of 95 % come from drawing policies "
+        f"anew {RESAMPLES:,} times, since points of one policy are alike. Budgets move every metric and accuracy alike, "
+        "so the correlation within single budgets is the harder test.",
+        f"Within budgets, {METRICS[best]} ranks best ({table[best][1][0]:.2f}) and {METRICS[worst]} worst "
+        f"({table[worst][1][0]:.2f}). One small model with one task: what it says of large models is not known.",
+    ]
+
+
+def _block(table: dict[str, tuple[Interval, Interval]], with_oracles: pd.DataFrame) -> Block:
+    def words(value: Interval) -> str:
+        return f"{value[0]:.2f} ({value[1]:.2f} to {value[2]:.2f})"
+
+    lines = []
+    for metric, title in METRICS.items():
+        everyone = _spearman(_signed(with_oracles, metric), with_oracles["accuracy"].to_numpy())
+        lines.append([title, words(table[metric][0]), words(table[metric][1]), f"{everyone:.2f}"])
+    header = ["metric", "all points", "within budgets", "+ oracles"]
+    return Block("Spearman's rank correlation with accuracy", header, lines)
+
+
+def _accuracies(cells: pd.DataFrame, protect: str) -> Block:
+    mine = cells[cells["protect"] == protect]
+    budgets = sorted(mine["budget"].unique(), key=int)
+    lines = []
+    for policy in mine["policy"].unique():
+        of = mine[mine["policy"] == policy].set_index("budget")
+        star = " *" if of["oracle"].iloc[0] else ""
+        slots = of["live_slots"].iloc[-1]
+        lines.append(
+            [
+                policy + star,
+                *(f"{100 * of.loc[b, 'accuracy']:.1f}" if b in of.index else "-" for b in budgets),
+                f"{slots:.0f}",
+            ]
+        )
+    title = f"right answers, %, protected: {protect} (* knows the future)"
+    return Block(title, ["policy", *(f"B={b}" for b in budgets), f"slots at B={budgets[-1]}"], lines)
+
+
+def _draw(cells: pd.DataFrame, table: dict[str, tuple[Interval, Interval]]) -> Figure:
+    """Accuracy against the metrics, a point per run; colours are budgets, crosses oracles."""
+    from ..sim.picture import Picture
+
+    shown = ("mass", "mass_beyond_sink", "mass_worst", "recall", "recall_worst", "output_error")
+    figure: Figure = Picture(figsize=(12.6, 7.4), layout="constrained")
+    budgets = sorted(cells["budget"].unique(), key=int)
+    colours = dict(zip(budgets, ("#440154", "#3b528b", "#21918c", "#5ec962", "#d9c400"), strict=False))
+    for axes, metric in zip(figure.subplots(2, 3, sharey=True).flat, shown, strict=True):
+        for budget in budgets:
+            for oracle, marker in ((False, "o"), (True, "x")):
+                mine = cells[(cells["budget"] == budget) & (cells["oracle"] == oracle)]
+                label = f"{budget} slots" if not oracle else None
+                axes.scatter(
+                    mine[metric], mine["accuracy"], s=20, marker=marker, color=colours.get(budget, "0.4"), label=label
+                )
+        rho, low, high = table[metric][1]
+        axes.set_title(
+            f"{METRICS[metric].replace(', negated', '')}\nrho within budgets {abs(rho):.2f} "
+            f"[{min(abs(low), abs(high)):.2f}, {max(abs(low), abs(high)):.2f}]",
+            fontsize=9,
+        )
+        axes.grid(alpha=0.25)
+        axes.set_ylim(0, 1.02)
+    for axes in figure.axes[::3]:
+        axes.set_ylabel("share of right answers")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    handles.append(figure.axes[0].scatter([], [], marker="x", color="black"))
+    figure.legend(handles, [*labels, "oracle"], loc="outside right upper", frameon=False, fontsize=9)
+    return figure
