@@ -59,14 +59,18 @@ def measure(layers: int, rounds: int) -> list[dict[str, Any]]:
     )
     ready = prepare(trace)
     rows = []
+
+    def bare(slots: int) -> Callable[[], Callable[[], Any]]:
+        return lambda: lambda: arithmetic(ready, slots)
+
     for budget in BUDGETS:
 
         def replay(policy: str, slots: str = budget) -> Callable[[], Callable[[], Any]]:
             return lambda: lambda: replay_attention(ready, policy, slots, record=False)
 
         rivals = {policy: replay(policy) for policy in POLICIES}
-        rivals["all tokens"] = lambda: lambda: arithmetic(ready, PROMPT + DECODE)
-        rivals["budget"] = lambda slots=int(budget) + 1: lambda: arithmetic(ready, slots)
+        rivals["all tokens"] = bare(PROMPT + DECODE)
+        rivals["budget"] = bare(int(budget) + 1)
         interleaved(rivals, 1)  # compilation, caches
         taken = interleaved(rivals, rounds)
         for policy in POLICIES:

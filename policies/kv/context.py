@@ -102,13 +102,16 @@ class Layer:
 
     @property
     def keys(self) -> Floats:
-        """Keys as cached, rotated: [kv_heads, n, head_dim]."""
+        """Keys as cached, rotated: [kv_heads, n, head_dim].
+
+        While decoding of each stream: of each query head, where each has a set of its own.
+        """
         self._declared(self.needs.keys, "keys", "keys=True")
         return np.asarray(self._source("keys")())
 
     @property
     def values(self) -> Floats:
-        """Values: [kv_heads, n, head_dim]."""
+        """Values: [kv_heads, n, head_dim]; while decoding of each stream, as for keys."""
         self._declared(self.needs.values, "values", "values=True")
         return np.asarray(self._source("values")())
 
@@ -317,8 +320,8 @@ class Step:
     def layers(self, gqa: str) -> Iterator[tuple[slice, Layer]]:
         """The live slots of each layer and sequence, as a scorer of prompts sees one.
 
-        Heads that hold fewer slots than another one end in slots that are none: their keys are zero and get no attention,
-        their scores are ignored.
+        A layer is as long as the longest of its heads, whatever else is looked at. Heads that hold fewer slots end in
+        slots that are none: their keys are zero and get no attention, their scores are ignored.
 
         Parameters
         ----------
@@ -336,16 +339,17 @@ class Step:
         for first in range(0, len(self.ids), rows):
             index = (self.streams.start + first) // per_layer
             block = slice(first, first + rows)
+            n = int(self.count[block].max())
             yield (
                 block,
                 Layer(
                     index=index,
-                    n=self.ids.shape[1],
+                    n=n,
                     setting=self.setting,
                     needs=self._needs,
                     rotary=self.setting.rotary[index],
                     streams=slice(self.streams.start + first, self.streams.start + first + rows),
-                    sources=self._sources["layer"](block, index),
+                    sources=self._sources["layer"](block, index, n),
                 ),
             )
 

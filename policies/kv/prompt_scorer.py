@@ -11,7 +11,7 @@ from .actions import Action
 from .context import Layer, Prompt, Step
 from .registry import KVPolicy, Session
 from .setting import Setting
-from .shares import uniform
+from .shares import at_least, uniform
 
 __all__ = ["PromptScorer"]
 
@@ -62,6 +62,8 @@ class _Scored(Session):
         """Score all layers, share out, cut."""
         scores = [self.policy.score(layer) for layer in prompt.layers]
         shares = self.policy.share(prompt, scores)
+        if self.policy.interval:
+            shares = at_least(shares, self.setting.protect.slots_with(self.policy.forced))
         actions: list[Action] = []
         for layer, of_layer, counts in zip(prompt.layers, scores, shares, strict=True):
             prompt.allocate(layer, counts)
@@ -75,6 +77,6 @@ class _Scored(Session):
             return []
         scores = np.zeros(step.ids.shape)
         for rows, layer in step.layers(self.policy.gqa):
-            scores[rows] = self.policy.score(layer)
+            scores[rows, : layer.n] = self.policy.score(layer)
         cut = step.cut(scores, forced=self.policy.forced)
         return [] if cut is None else [cut]

@@ -61,6 +61,10 @@ class Protect:
         """How many slots it holds at most."""
         return self.sink + self.boundary + self.recent
 
+    def slots_with(self, forced: int) -> int:
+        """How many it holds at most together with the newest `forced` ones, which a policy itself keeps."""
+        return self.sink + self.boundary + max(self.recent, forced)
+
     def mask(self, ids: npt.NDArray[np.int32], newest: int, prompt: int) -> npt.NDArray[np.bool_]:
         """Which of these slots are protected.
 
@@ -95,8 +99,7 @@ class Protect:
         UsageError
             With the arithmetic.
         """
-        recent = max(self.recent, forced)
-        least = self.sink + self.boundary + recent
+        recent, least = max(self.recent, forced), self.slots_with(forced)
         if budget < max(least, 1):
             parts = [f"{self.sink} sink", f"{self.boundary} boundary", f"{recent} recent"]
             if forced > self.recent:

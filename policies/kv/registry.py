@@ -132,6 +132,11 @@ class KVPolicy:
         return self.metadata_bytes
 
     @property
+    def random(self) -> bool:
+        """Whether results depend on the seed."""
+        return self.spec.random
+
+    @property
     def prompt_only(self) -> bool:
         """Whether generated tokens stay and are not counted, with these parameters."""
         return self.spec.prompt_only

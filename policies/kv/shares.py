@@ -9,7 +9,7 @@ from ...traces.errors import UsageError
 from .context import Prompt
 from .cut import top
 
-__all__ = ["POOLS", "pooled", "uniform"]
+__all__ = ["POOLS", "at_least", "pooled", "uniform"]
 
 POOLS = ("head", "layer", "global")
 
@@ -20,6 +20,20 @@ Floats = npt.NDArray[np.floating]
 def uniform(prompt: Prompt, scores: list[Floats]) -> list[Ints]:
     """The same for every head of every layer."""
     return [np.full(len(of_layer), prompt.setting.budget, np.int64) for of_layer in scores]
+
+
+def at_least(shares: list[Ints], least: int) -> list[Ints]:
+    """Lift every head to `least` slots, one by one at the expense of whichever head has most; the total stays.
+
+    For caches that are cut again while decoding: the end of the prompt, once it has left the newest tokens behind, is protected
+    beside them, so that a head may have to hold more slots than at the end of the prompt.
+    """
+    slots = np.concatenate(shares)
+    missing = int(np.maximum(least - slots, 0).sum())
+    slots = np.maximum(slots, least)
+    for _ in range(missing):
+        slots[slots.argmax()] -= 1
+    return np.split(slots, np.cumsum([len(of_layer) for of_layer in shares])[:-1])
 
 
 def pooled(prompt: Prompt, scores: list[Floats], pool: str, forced: int = 0) -> list[Ints]:

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ...policies.kv.actions import Action, Evict, Select
-from ...policies.kv.context import FutureError, Layer, Prompt, Step
+from ...policies.kv.context import Layer, Prompt
 from ...policies.kv.registry import KVPolicy
 from ...policies.kv.setting import Setting
 from ...traces.attention.rotary import rotate
-from ...traces.errors import CapabilityError, UsageError
+from ...traces.errors import UsageError
+from .account import Account
 from .errors import ActionError
 from .kernels import attend
 from .log import PROMPT, ActionLog
-from .prompts import LayerPrompt, projected_norms, softmax
+from .prompts import LayerPrompt
+from .recent import RecentQueries
 from .slots import Slots
+from .views import step_view
 
 __all__ = ["Attended", "Engine"]
 
@@ -87,10 +88,8 @@ class Engine:
     log : ActionLog
     budgets : int32[streams]
         Slots that each stream may hold, as the policy shared them out.
-    read_bits : list of int
-        Read by the queries of each decoding step.
-    resident_bits, peak_bits : list of int
-        After the prompt and after each decoding step; the largest at any moment of it.
+    account : Account
+        Bytes.
 
     Raises
     ------
@@ -126,15 +125,11 @@ class Engine:
         self.log = ActionLog()
         self.record = record
         self.generated = 0
-        self.read_bits: list[int] = []
-        self.resident_bits: list[int] = []
-        self.peak_bits: list[int] = []
+        self.account = Account(self.slots, setting.layers)
         self.tokens: npt.NDArray[np.int32] | None = None
         self.missing_queries = 0
-        self._remembered = max(self.needs.queries, self.needs.window, 1)
-        self._queries = np.zeros((len(self.budgets), self.group, self._remembered, setting.head_dim), dtype)
-        self._before = np.zeros(setting.layers, np.int64)
-        self._full = self._before
+        kept = max(self.needs.queries, self.needs.window, 1)
+        self.recent = RecentQueries(len(self.budgets), self.group, kept, setting.head_dim, dtype)
 
     def streams(self, layers: slice) -> slice:
         """The streams of some layers."""
@@ -158,14 +153,13 @@ class Engine:
             np.concatenate([np.repeat(one.v, repeat, axis=0) for one in flat]),
         )
         self.missing_queries = max(one.missing_for(self.needs) for one in flat)
-        last = min(self._remembered, flat[0].q.shape[1])
         for number, one in enumerate(flat):
-            held = one.q[:, one.q.shape[1] - last :].reshape(self.rows, self.group, last, dim)
-            self._queries[number * self.rows : (number + 1) * self.rows, :, self._remembered - last :] = held
+            held = one.q.reshape(self.rows, self.group, -1, dim)
+            self.recent.fill(slice(number * self.rows, (number + 1) * self.rows), held)
         tokens = [one.tokens for one in prompts[0]]
         if all(of_sequence is not None for of_sequence in tokens):
             self.tokens = np.stack([np.asarray(of_sequence) for of_sequence in tokens])
-        before = self._layer_bits()
+        before = self.account.of_layers()
         for sequence in range(self.setting.sequences):
             view = Prompt(
                 self.setting,
@@ -176,15 +170,7 @@ class Engine:
         self._slide_out(slice(0, self.setting.layers), n, PROMPT)
         self.slots.shrink()
         self._check_budgets(slice(0, self.setting.layers), at_prompt=True)
-        after = self._layer_bits()
-        self._before = after
-        self.resident_bits.append(int(after.sum()))
-        self.peak_bits.append(self._prompt_peak(before, after))
-
-    def _prompt_peak(self, before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> int:
-        if self.policy.whole_prompt:  # nothing leaves before the last layer is there
-            return int(before.sum())
-        return int(max(after[:layer].sum() + before[layer] for layer in range(len(before))))
+        self.account.prompt(before, self.policy.whole_prompt)
 
     def _layer(self, layer: int, sequence: int, source: LayerPrompt) -> Layer:
         first = layer * self.per_layer + sequence * self.rows
@@ -241,9 +227,7 @@ class Engine:
         if slots.shift[block].any():
             queries, keys = self._turned(block, queries, keys)
         slots.append(block, newest, keys, values)
-        if self._remembered > 1:
-            self._queries[block, :, :-1] = self._queries[block, :, 1:]
-        self._queries[block, :, -1] = queries
+        self.recent.append(block, queries)
         if tokens is not None and self.tokens is not None and layers.start == 0:
             self.tokens = np.concatenate([self.tokens, tokens[:, None]], axis=1)
         self._slide_out(layers, newest, number - 1)  # gone before this step's queries: it counts to the step before
@@ -254,7 +238,7 @@ class Engine:
         out = np.empty_like(queries)
         lse = np.empty((len(count), self.group))
         attended: list[Floats] = []
-        view = self._view(number, newest, block, ids, count, attended)
+        view = step_view(self, number, newest, block, ids, count, attended)
         selected = self.session.select(view) if self.policy.selects else None
         attend(
             queries,
@@ -273,113 +257,28 @@ class Engine:
         attended.append(weights)
         if self.watch is not None:
             self.watch(Attended(number, newest, block, ids, count, weights, out, lse, selected))
-        self._account(layers, ids, selected)
+        self.account.attended(layers, block, ids, selected)
         self._carry_out(self.session.on_step(view), number)
         self.generated = number + 1
         self._check_budgets(layers)
-        self._close_account(layers)
+        self.account.acted(layers)
         if selected is not None and self.record:
             self.log.selections.append((number, block.start, selected))
         made = layers.stop - layers.start
         return out.reshape(made, self.setting.sequences, self.setting.heads, dim)
 
-    def _view(
-        self,
-        number: int,
-        newest: int,
-        block: slice,
-        ids: npt.NDArray[np.int32],
-        count: npt.NDArray[np.int32],
-        attended: list[Floats],
-    ) -> Step:
-        setting, slots = self.setting, self.slots
-        rows = np.arange(block.start, block.stop)[:, None]
-
-        @cache
-        def keys() -> Floats:
-            return _gathered(slots.keys, rows, ids)
-
-        @cache
-        def values() -> Floats:
-            return _gathered(slots.values, rows, ids)
-
-        @cache
-        def weights_of_last(window: int) -> Floats:
-            logits = self._queries[block, :, self._remembered - window :] @ keys().swapaxes(1, 2)[:, None]
-            logits *= slots.keys.dtype.type(setting.scale)
-            if slots.merged:
-                logits += slots.log_mass[rows, np.maximum(ids, 0)][:, None, None, :]
-            asked = np.arange(newest - window + 1, newest + 1)
-            logits[np.broadcast_to((ids < 0)[:, None, None, :], logits.shape)] = -np.inf
-            unseen = ids[:, None, :] > asked[None, :, None]
-            logits[np.broadcast_to(unseen[:, None], logits.shape)] = -np.inf
-            return softmax(logits)
-
-        def layer_sources(part: slice, layer: int) -> dict[str, Callable[..., Any]]:
-            heads = setting.heads
-
-            def of_heads(table: Floats) -> Floats:
-                return table[part].reshape(heads, *table.shape[2:])
-
-            def once(table: Floats) -> Floats:  # a KV head once, also where each query head stores its own copy
-                return table[part][:: self.rows // setting.kv_heads]
-
-            return {
-                "weights": lambda window: of_heads(weights_of_last(window)),
-                "queries": lambda window: of_heads(self._queries[block, :, self._remembered - window :]),
-                "keys": lambda: once(keys()),
-                "values": lambda: once(values()),
-                "projected_norms": lambda: projected_norms(once(values()), self.wo[layer], heads),
-            }
-
-        def by_full_cache(steps: slice) -> Floats:
-            if self.future is None:
-                raise CapabilityError(
-                    f"{self.policy.label} asks for the uncompressed cache, which only a trace can answer"
-                )
-            first, last = block.start // self.per_layer, block.stop // self.per_layer
-            parts = [
-                self.future(layer, sequence)()[:, steps]
-                for layer in range(first, last)
-                for sequence in range(setting.sequences)
-            ]
-            return np.concatenate([part.reshape(self.rows, self.group, *part.shape[1:]) for part in parts])
-
-        def weights() -> Floats:
-            if not attended:
-                raise FutureError(
-                    "the weights of a step are known after its queries have attended, not while selecting"
-                )
-            return attended[0]
-
-        def full_weights() -> Floats:
-            row = by_full_cache(slice(number, number + 1))[:, :, 0]
-            return np.where((ids >= 0)[:, None, :], np.take_along_axis(row, np.maximum(ids, 0)[:, None, :], -1), 0)
-
-        sources: dict[str, Callable[..., Any]] = {
-            "weights": weights,
-            "full_weights": full_weights,
-            "queries": lambda window: self._queries[block, :, self._remembered - window :],
-            "weights_of_last": weights_of_last,
-            "keys": keys,
-            "values": values,
-            "key_at": lambda position: slots.keys[block, position],
-            "protected": lambda: setting.protect.mask(ids, newest, setting.prompt),
-            "tokens": lambda: self.tokens,
-            "layer": layer_sources,
-            "future": lambda: by_full_cache(slice(number + 1, None)),
-        }
-        return Step(setting, self.needs, number, newest, block, ids, count, self.budgets[block], sources)
-
     def _turned(self, block: slice, queries: Floats, keys: Floats) -> tuple[Floats, Floats]:
         """Turn queries and keys of repositioned streams to the position at which the text continues for them."""
         queries, keys = queries.copy(), keys.copy()
-        for row in np.flatnonzero(self.slots.shift[block]):
-            rotary = self.setting.rotary[(block.start + row) // self.per_layer]
-            by = int(self.slots.shift[block.start + row])
+        layer_of = np.arange(block.start, block.stop) // self.per_layer
+        for rotary in set(self.setting.rotary):
+            alike = np.array([rotary == one for one in self.setting.rotary])
+            rows = np.flatnonzero((self.slots.shift[block] != 0) & alike[layer_of])
+            by = self.slots.shift[block][rows]
             how = (rotary.theta, rotary.pairing, rotary.dim or None)
-            queries[row] = rotate(queries[row], np.full(self.group, by), *how)
-            keys[row] = rotate(keys[row][None], [by], *how)[0]
+            flat = queries[rows].reshape(len(rows) * self.group, -1)
+            queries[rows] = rotate(flat, np.repeat(by, self.group), *how).reshape(len(rows), self.group, -1)
+            keys[rows] = rotate(keys[rows], by, *how)
         return queries, keys
 
     def _checked(
@@ -404,8 +303,10 @@ class Engine:
 
     def _carry_out(self, actions: Sequence[Action], number: int) -> None:
         for action in actions:
-            if isinstance(action, Evict) and not len(action.ids):
-                continue
+            if isinstance(action, Evict):
+                if not len(action.ids):
+                    continue
+                self._check_protected(action, number)
             self.slots.apply(action)
             if self.record:
                 self.log.entries.append((number, action))
@@ -420,7 +321,20 @@ class Engine:
             ids = self.slots.ids[block]
             row, place = np.nonzero((ids >= 0) & (ids <= newest - window))
             if len(row):
-                self._carry_out([Evict((row + block.start).astype(np.int32), ids[row, place])], number)
+                slid = Evict((row + block.start).astype(np.int32), ids[row, place])
+                self.slots.apply(slid)
+                if self.record:
+                    self.log.entries.append((number, slid))
+
+    def _check_protected(self, action: Evict, number: int) -> None:
+        prompt, protect = self.setting.prompt, self.setting.protect
+        held = protect.mask(action.ids, prompt + number, prompt) if protect.slots else np.zeros(0, bool)
+        if held.any():
+            at = int(np.argmax(held))
+            raise ActionError(
+                f"{self.policy.label} evicts slot {int(action.ids[at])} of stream {int(action.streams[at])}, "
+                f"which is protected ({protect})"
+            )
 
     def _check_budgets(self, layers: slice, at_prompt: bool = False) -> None:
         if self.policy.selects:  # its budget limits what is read, see `_checked`
@@ -442,37 +356,3 @@ class Engine:
                 raise ActionError(
                     f"{self.policy.label} shared out {int(self.budgets.sum()):,} slots, and there are {total:,}"
                 )
-
-    def _layer_bits(self) -> npt.NDArray[np.int64]:
-        return np.asarray(self.slots.resident_bits.reshape(self.setting.layers, -1).sum(1))
-
-    def _account(self, layers: slice, ids: npt.NDArray[np.int32], selected: Select | None) -> None:
-        """Count what the queries read, and what is resident while they do."""
-        block = self.streams(layers)
-        if selected is None:
-            read = int(self.slots.resident_bits[block].sum())
-        else:
-            rows = np.arange(block.start, block.stop)[:, None]
-            bits = np.where(selected.read.any(1), self.slots.bits[rows, np.maximum(ids, 0)], 0)
-            read = int(bits.sum()) + 8 * selected.metadata_bytes * len(ids)
-        if layers.start == 0:
-            self.read_bits.append(read)
-            self.peak_bits.append(0)
-        else:
-            self.read_bits[-1] += read
-        self._full = self._layer_bits()
-
-    def _close_account(self, layers: slice) -> None:
-        """Count what is left, and the most that was resident: layers before one have evicted, those after it not appended."""
-        after = self._layer_bits()
-        for layer in range(layers.start, layers.stop):
-            moment = int(after[:layer].sum() + self._full[layer] + self._before[layer + 1 :].sum())
-            self.peak_bits[-1] = max(self.peak_bits[-1], moment)
-        self._before = np.concatenate([after[: layers.stop], self._before[layers.stop :]])
-        if layers.stop == self.setting.layers:
-            self.resident_bits.append(int(after.sum()))
-
-
-def _gathered(table: Floats, rows: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]) -> Floats:
-    """Rows of a table of all slots at the live ones: [streams, slots, head_dim]; zeros at no slot."""
-    return np.where((ids >= 0)[:, :, None], table[rows, np.maximum(ids, 0)], table.dtype.type(0))

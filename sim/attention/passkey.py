@@ -25,6 +25,8 @@ from .prompts import LayerPrompt
 from .reference import full_attention
 
 if TYPE_CHECKING:
+    import torch
+
     from ...traces.record.attention import Model
 
 __all__ = ["PasskeyBench"]
@@ -208,7 +210,9 @@ class PasskeyBench:
         return all(int(logits[place - 1].argmax()) == trial.later[place] for place in trial.digits_at)
 
 
-def _full(trial: _Trial, layer: int, q: Any, k: Any, v: Any, scale: float, window: int | None) -> Any:
+def _full(
+    trial: _Trial, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, window: int | None
+) -> torch.Tensor:
     """Attention over the text and what came later, nothing evicted: [n, heads * head_dim]."""
     import torch
 

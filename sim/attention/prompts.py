@@ -60,7 +60,9 @@ class LayerPrompt:
     def missing_for(self, needs: Needs) -> int:
         """Queries that a policy would look at and that were not recorded, nor their sums."""
         lacks_sums = needs.columns and self.columns is None
-        return self.missing_queries if lacks_sums or needs.query_statistics else 0
+        prompt = int(self.k.shape[1])
+        asked = prompt if lacks_sums or needs.query_statistics else min(needs.window, prompt)
+        return max(asked - int(self.q.shape[1]), 0)
 
     def sources(self) -> dict[str, Callable[..., Any]]:
         """What `evictlab.policies.kv.context.Layer` asks for, by name."""

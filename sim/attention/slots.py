@@ -235,9 +235,10 @@ class Slots:
             self.rope_position = self.rope_position.copy()
         per_layer = self.setting.sequences * self.setting.rows(self.gqa)
         turned = action.positions - self.rope_position[action.streams, action.ids]
-        for layer in np.unique(action.streams // per_layer):
-            rotary = self.setting.rotary[int(layer)]
-            mine = (action.streams // per_layer == layer) & (turned != 0)
+        layer_of = action.streams // per_layer
+        for rotary in set(self.setting.rotary):
+            alike = np.array([rotary == one for one in self.setting.rotary])
+            mine = alike[layer_of] & (turned != 0)
             rows, ids = action.streams[mine], action.ids[mine]
             self.keys[rows, ids] = rotate(
                 self.keys[rows, ids], turned[mine], rotary.theta, rotary.pairing, rotary.dim or None

@@ -30,6 +30,7 @@ COLUMNS = (
     "mass",
     "mass_beyond_sink",
     "mass_worst",
+    "regret",
     "recall",
     "output_error",
     "projected_error",
@@ -167,7 +168,7 @@ def sweep_attention(
         ready = prepare(trace, number)
         for policy in chosen:
             for budget in asked:
-                for seed in seeds if policy.spec.random else seeds[:1]:
+                for seed in seeds if policy.random else seeds[:1]:
                     if policy.label in table.refused:
                         continue
                     try:
@@ -180,6 +181,23 @@ def sweep_attention(
                         table.runs.append(run)
                     if progress is not None:
                         progress(1)
+    _add_regret(table.rows)
     if not table.rows:
         raise UsageError("; ".join(f"{name}: {why}" for name, why in table.refused.items()))
     return table
+
+
+BEST = "belady_mass"
+"""The optimum of kept attention under a hard cap, to which regret is counted."""
+
+
+def _add_regret(rows: list[dict[str, Any]]) -> None:
+    """Add what each row keeps less than the optimum does with the same budget; NaN where that was not replayed."""
+
+    def cell(row: dict[str, Any]) -> tuple[str, str, str]:
+        return row["trace"], row["request"], row["budget"]
+
+    best = {cell(row): row["mass"] for row in rows if row["policy"] == BEST}
+    for row in rows:
+        capped = row["policy"] != "full"
+        row["regret"] = best[cell(row)] - row["mass"] if capped and cell(row) in best else float("nan")

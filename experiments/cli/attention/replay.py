@@ -17,7 +17,7 @@ __all__ = ["DEFAULT_POLICIES", "Protection", "replay"]
 
 DEFAULT_POLICIES = (
     "full,window,streaming_llm,random,lru,h2o,tova,snapkv,adakv,criticalkv,defensivekv,expected_attention,keydiff,"
-    "lazyeviction,oracle"
+    "lazyeviction,belady_mass"
 )
 """One or two of each family, as they were published."""
 
@@ -123,10 +123,8 @@ def _say_missing(table: AttentionTable) -> None:
     """Say whose prompt queries the trace does not hold, once."""
     short = {row["policy"]: row["missing_prompt_queries"] for row in table.rows if row["missing_prompt_queries"]}
     if short:
-        say(
-            f"{', '.join(short)}: would look at all queries of the prompt; the trace lacks {max(short.values()):,} of them "
-            "(and holds no sums over them), so the recorded ones stand for all"
-        )
+        lacking = ", ".join(f"{policy} ({count:,})" for policy, count in short.items())
+        say(f"some of the prompt's queries that these would ask are not recorded, the others stand for them: {lacking}")
 
 
 def _write_logs(table: AttentionTable, folder: Path) -> None:

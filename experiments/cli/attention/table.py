@@ -19,6 +19,7 @@ _COLUMNS: tuple[tuple[list[str], str, str], ...] = (
     (["no", "sink"], "mass_beyond_sink", "percent"),
     (["worst", "5 %"], "mass_worst", "percent"),
     (["top", "16"], "recall", "percent"),
+    (["re-", "gret"], "regret", "percent"),
     (["head", "error"], "output_error", "error"),
     (["layer", "error"], "projected_error", "error"),
     (["slots", ""], "live_slots", "count"),
@@ -28,7 +29,7 @@ _COLUMNS: tuple[tuple[list[str], str, str], ...] = (
 """Heading, column and kind of number."""
 
 _HIGHER = {"mass", "mass_beyond_sink", "mass_worst", "recall"}
-_LOWER = {"output_error", "projected_error"}
+_LOWER = {"output_error", "projected_error", "regret"}
 
 
 def print_attention(console: Console, trace: AttentionTrace, table: AttentionTable, protect: str) -> None:
@@ -50,10 +51,8 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
         Text.assemble((trace.name, "bold"), f"  {facts['model']}, layers {facts['layers']}, heads {facts['heads']}")
     )
     console.print(Text(f"prompt {facts['prompt']}, decode {facts['decode']}; protected: {protect}", style="dim"))
-    said = ["means over steps, layers and heads"]
-    if any(row["oracle"] for row in table.rows):
-        said.append("* knows the future")
-    console.print(Text("; ".join(said), style="dim"))
+    future = "; * knows the future" if any(row["oracle"] for row in table.rows) else ""
+    console.print(Text(f"means over steps, layers and heads{future}", style="dim"))
     if any(row["prompt_only"] and row["policy"] != "full" for row in table.rows):
         console.print(Text("+ cuts the prompt only, as published: generated tokens come on top (slots)", style="dim"))
     for budget in dict.fromkeys(row["budget"] for row in table.rows):
@@ -74,6 +73,8 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
         for heading, column, kind in _COLUMNS:
             if all(means[policy][column] != means[policy][column] for policy in policies):
                 continue  # the trace holds no output projection
+            if column == "recall" and any(mean["regret"] == mean["regret"] for mean in means.values()):
+                continue  # room for one of the two
             if kind == "bytes" and column == "read_bytes_per_step" and not _reads_less(means):
                 continue
             best = _best(means, column)
@@ -108,7 +109,7 @@ def _best(means: dict[str, dict[str, Any]], column: str) -> set[str]:
     """Contestants that show the best value; none where there is no contest."""
     if column not in _HIGHER | _LOWER:
         return set()
-    kind = "percent" if column in _HIGHER else "error"
+    kind = "percent" if column in _HIGHER | {"regret"} else "error"
     shown = {
         p: _cell(m[column], kind)
         for p, m in means.items()

@@ -90,6 +90,11 @@ class Paging(KVPolicy):
         return parse_policy(self.policy)
 
     @property
+    def random(self) -> bool:
+        """Whether the cache policy draws at random."""
+        return self.inner.random
+
+    @property
     def label(self) -> str:
         """The cache policy as it is written on the command line; with what is said about uses where that differs."""
         if self == type(self)(policy=self.policy):

@@ -124,7 +124,7 @@ class _TwoStages(Session):
         scores = np.zeros(step.ids.shape)
         held = step.protected | (step.ids > step.newest - policy.forced)
         for rows, layer in step.layers(policy.gqa):
-            scores[rows] = policy.both(layer, policy.score(layer), step.budget[rows], held[rows])
+            scores[rows, : layer.n] = policy.both(layer, policy.score(layer), step.budget[rows], held[rows, : layer.n])
         cut = step.cut(scores, forced=policy.forced)
         return [] if cut is None else [cut]
 
