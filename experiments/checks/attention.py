@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...traces.errors import EvictlabError
 from ..page import Block
-from .attention_page import TITLE, blocks_of, draw, page
+from .attention_page import TITLE, blocks_of, draw, page, summary
 
 if TYPE_CHECKING:
     from ...sim.check.gpu.closed_loop import Text
@@ -38,7 +38,7 @@ POLICIES = ("full", "window", "snapkv", "adakv", "tova", "h2o")
 BUDGETS = ("15%", "25%", "50%")
 PROTECT = "sink=4,recent=16"
 
-QUICK: dict[str, Any] = {"budgets": ("25%",), "repeats": 5}
+QUICK: dict[str, Any] = {"budgets": ("25%", "50%"), "repeats": 5}
 """What ``--quick`` changes: a look whether it works, no measurement."""
 
 
@@ -72,6 +72,10 @@ class Checked:
     def blocks(self) -> list[Block]:
         """The tables."""
         return blocks_of(self.rows, self.closed)
+
+    def summary(self) -> list[Block]:
+        """Narrow tables, for a terminal."""
+        return summary(self.rows, self.closed)
 
     def document(self, stamp: dict[str, str]) -> str:
         """Everything as JSON; a number that is none becomes null."""
@@ -180,9 +184,15 @@ def check(
         "Predicted: by the simulator, in float32; measured: torch, in the model's own dtype. "
         "Tolerances of output errors are bounds from eps, see evictlab.sim.check.gpu.rounding."
     ]
+    timed = {row["policy"] for row in found.rows if row["unit"] == "s"}
+    checked = dict.fromkeys(row["policy"] for row in found.rows if row["quantity"] == "retained sets")
+    if repeats and (untimed := [policy for policy in checked if policy not in timed]):
+        notes.append(f"Not timed, because their logs select, merge or change positions: {', '.join(untimed)}.")
+    if any(row["verdict"] == "not fitted" for row in found.rows):
+        notes.append("Step times are not fitted: too few different amounts of work; give more policies or budgets.")
     if found.kind == "cpu":
         notes.append(
-            "step times of a processor that does other work as well say little; they do not count for the verdict"
+            "Step times of a processor that does other work as well say little; they do not count for the verdict."
         )
     notes += sorted(
         {f"{row['policy']} is {row['verdict']}" for row in found.rows if row["verdict"].startswith("not checked")}
@@ -230,7 +240,8 @@ def _closed_loop(
     for policy in policies:
         say(f"closed loop of {policy}")
         try:
-            rows.append(run_closed_loop(text, policy, budgets[len(budgets) // 2], protect, seed=seed).row())
+            budget = "100%" if policy == "full" else budgets[len(budgets) // 2]
+            rows.append(run_closed_loop(text, policy, budget, protect, seed=seed).row())
         except CapabilityError as error:
             why.append(f"Closed loop of {policy} left out: {error}")
     return rows, why
@@ -294,7 +305,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("checked"), help="folder of the results")
     parser.add_argument("--commit", help="of the sources, where they are no git repository")
     parser.add_argument("--threads", type=int, help="of torch, on a processor")
-    parser.add_argument("--quick", action="store_true", help="one budget, few repetitions")
+    parser.add_argument("--quick", action="store_true", help="two budgets, few repetitions")
     given = parser.parse_args(words)
     command = shlex.join(["python", "-m", "evictlab.experiments.checks.attention", *(words or sys.argv[1:])])
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["TITLE", "blocks_of", "draw", "page"]
+__all__ = ["TITLE", "blocks_of", "draw", "page", "summary"]
 
 TITLE = "Attention caches: the simulator beside real tensors"
 
@@ -24,6 +24,43 @@ def blocks_of(rows: Sequence[dict[str, Any]], closed: Sequence[dict[str, Any]]) 
         found.append(_times(times))
     if closed:
         found.append(_closed(closed))
+    return found
+
+
+def summary(rows: Sequence[dict[str, Any]], closed: Sequence[dict[str, Any]]) -> list[Block]:
+    """What fits a terminal: a line per policy and budget, then one per policy in the whole model."""
+    by: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        by.setdefault((row["policy"], row["budget"]), []).append(row)
+    lines = []
+    for (policy, budget), mine in by.items():
+        held = {row["quantity"]: row for row in mine}
+        if "log" in held:
+            lines.append([policy, budget, *"-" * 5, held["log"]["verdict"].partition(":")[0]])
+            continue
+        error = held["output error, sdpa"]
+        times = [row["predicted"] / row["measured"] - 1 for row in mine if row["verdict"] in ("close", "off")]
+        exact = {row["verdict"] for row in mine if row["unit"] in ("B", "sets")}
+        wrong = any(row["verdict"] == "differs" for row in mine)
+        lines.append(
+            [
+                policy,
+                budget,
+                "equal" if held["retained sets"]["verdict"] == "same" else "differ",
+                "equal" if exact == {"same"} else "differ",
+                f"{error['predicted']:.4f}",
+                f"{error['measured']:.4f}",
+                f"{sorted(times)[len(times) // 2]:+.0%}" if times else "-",
+                "**differs**" if wrong else "ok",
+            ]
+        )
+    header = ["policy", "budget", "slots", "bytes", "error", "measured", "time", "verdict"]
+    found = [Block("Predicted beside measured (time: of steps that were not fitted)", header, lines)]
+    if closed:
+        names = ("full_nll", "nll", "top1_agreement", "jaccard", "open_output_error", "output_error")
+        whole = [[row["policy"], row["budget"], *(f"{row[name]:.3f}" for name in names)] for row in closed]
+        titles = ["policy", "budget", "NLL full", "NLL", "top-1", "Jaccard", "error", "closed"]
+        found.append(Block("Whole model", titles, whole))
     return found
 
 
@@ -90,7 +127,7 @@ def _times(rows: Sequence[dict[str, Any]]) -> Block:
         measured = [f"{row['measured'] * 1e6:,.1f}", f"{row['iqr_s'] * 1e6:,.1f}"]
         lines.append([row["policy"], row["budget"], *size, predicted, *measured, off, row["verdict"]])
     header = ["policy", "budget", "copies", "layers", "read", "moved", "predicted us", "measured us", "IQR us", "off"]
-    return Block("Step time (every second policy and budget is fitted)", [*header, "verdict"], lines)
+    return Block("Step time (half is fitted, the other half predicted)", [*header, "verdict"], lines)
 
 
 def _closed(rows: Sequence[dict[str, Any]]) -> Block:

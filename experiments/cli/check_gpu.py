@@ -55,7 +55,7 @@ def attention(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="One budget, few repetitions.", rich_help_panel=of.RUN)
+        bool, typer.Option("--quick", help="Two budgets, few repetitions.", rich_help_panel=of.RUN)
     ] = False,
     seed: of.Seed = 0,
     out: Annotated[
@@ -134,7 +134,7 @@ def _print(found: object) -> None:
 
     assert isinstance(found, Checked)
     console = Console(highlight=False)
-    for block in found.blocks():
+    for block in found.summary():
         show(console, Text(block.title, style="bold"))
         show(console, _table(block))
         console.print()

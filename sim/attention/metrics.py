@@ -8,6 +8,7 @@ weighted by attention (arXiv 2512.07647); total variation equals tau, and ``tau 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -59,50 +60,70 @@ class Meter:
         rows: int,
     ) -> None:
         steps, layers = references[0].lse.shape[0], len(references)
-        self.references, self.heads, self.wo, self.slots, self.rows = references, heads, wo, slots, rows
+        self.heads, self.wo, self.slots, self.rows = heads, wo, slots, rows
+        self._projected = [reference.projected for reference in references]
+        self._lse = np.stack([reference.lse for reference in references], axis=1)
+        self._sink = np.stack([reference.sink for reference in references], axis=1)
+        self._out = np.stack([reference.out for reference in references], axis=1)
+        self._top = np.stack([reference.top for reference in references], axis=1)
+        self._away = np.full(self._out.shape, np.nan, self._out.dtype)  # of the outputs
+        self._kept_sink = np.full((steps, layers, heads), np.nan)
         self.mass = np.full((steps, layers, heads), np.nan)
-        self.mass_beyond_sink = np.full((steps, layers, heads), np.nan)
-        self.error = np.full((steps, layers, heads), np.nan)
         self.recall = np.full((steps, layers, heads), np.nan)
-        self.projected_error = np.full((steps, layers), np.nan)
-        self.projected_l1 = np.full((steps, layers), np.nan)
         self.live = np.zeros((steps, layers, rows), np.int32)
 
     def __call__(self, seen: Attended) -> None:
-        """Measure one step."""
+        """Measure one step; what can be computed for all steps at once is left for later."""
         first, last = seen.streams.start // self.rows, seen.streams.stop // self.rows
-        layers, step, heads = slice(first, last), seen.step, self.heads
-        made = last - first
-        lse = np.stack([reference.lse[step] for reference in self.references[layers]])
-        full = np.stack([reference.out[step] for reference in self.references[layers]])
-        sink = np.stack([reference.sink[step] for reference in self.references[layers]])
-        out = seen.out.reshape(made, heads, -1)
+        at, made = (seen.step, slice(first, last)), last - first
+        lse = seen.lse.reshape(made, self.heads) - self._lse[at]
+        mass = np.exp(lse if self.slots.merged else np.minimum(lse, 0.0))
+        on_sink = (seen.ids[:, :SINK] < SINK) & (seen.ids[:, :SINK] >= 0)
+        sink = (seen.weights[:, :, :SINK] * on_sink[:, None]).sum(-1).reshape(made, self.heads)
+        self.mass[at], self._kept_sink[at] = mass, sink * mass
+        self._away[at] = seen.out.reshape(made, self.heads, -1) - self._out[at]
+        self.recall[at] = self._recall(seen, self._top[at])
+        self.live[at] = seen.count.reshape(made, -1)
 
-        mass = np.exp(np.minimum(seen.lse.reshape(made, heads) - lse, 0.0 if not self.slots.merged else np.inf))
-        on_sink = np.where((seen.ids[:, :SINK] < SINK) & (seen.ids[:, :SINK] >= 0), 1.0, 0.0)
-        kept_sink = (seen.weights[:, :, :SINK] * on_sink[:, None]).sum(-1).reshape(made, heads) * mass
-        rest = 1 - sink
-        self.mass[step, layers] = mass
+    @cached_property
+    def mass_beyond_sink(self) -> npt.NDArray[np.float64]:
+        """See the class."""
+        rest = 1 - self._sink
         with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = np.where(rest > 1e-6, (mass - kept_sink) / rest, np.nan)
-        self.mass_beyond_sink[step, layers] = np.clip(beyond, 0, 1) if not self.slots.merged else beyond
-        away = np.linalg.norm(out - full, axis=-1)
-        self.error[step, layers] = away / np.maximum(np.linalg.norm(full, axis=-1), 1e-30)
-        self.recall[step, layers] = self._recall(seen, made, step)
-        self.live[step, layers] = seen.count.reshape(made, -1)
-        for number in range(made):
-            wo, truth = self.wo[first + number], self.references[first + number].projected
-            if wo is not None and truth is not None:
-                change = (out[number] - full[number]).reshape(-1) @ wo
-                norm, total = np.linalg.norm(truth[step]), np.abs(truth[step]).sum()
-                self.projected_error[step, first + number] = np.linalg.norm(change) / max(float(norm), 1e-30)
-                self.projected_l1[step, first + number] = np.abs(change).sum() / max(float(total), 1e-30)
+            beyond = np.where(rest > 1e-6, (self.mass - self._kept_sink) / rest, np.nan)
+        return np.asarray(beyond if self.slots.merged else np.clip(beyond, 0, 1))
 
-    def _recall(self, seen: Attended, made: int, step: int) -> npt.NDArray[np.float64]:
-        first = seen.streams.start // self.rows
-        top = np.stack([reference.top[step] for reference in self.references[first : first + made]])
+    @cached_property
+    def error(self) -> npt.NDArray[np.float64]:
+        """See the class."""
+        whole = np.maximum(np.linalg.norm(self._out, axis=-1), 1e-30)
+        return np.asarray(np.linalg.norm(self._away, axis=-1) / whole, np.float64)
+
+    @property
+    def projected_error(self) -> npt.NDArray[np.float64]:
+        """See the class."""
+        return np.asarray(self._projected_errors[0])
+
+    @property
+    def projected_l1(self) -> npt.NDArray[np.float64]:
+        """See the class."""
+        return np.asarray(self._projected_errors[1])
+
+    @cached_property
+    def _projected_errors(self) -> npt.NDArray[np.float64]:
+        """L2 and L1: [2, steps, layers]. All steps of a layer in one product: one by one would read its weights each time."""
+        steps, layers = self.mass.shape[:2]
+        found = np.full((2, steps, layers), np.nan)
+        for layer, (wo, truth) in enumerate(zip(self.wo, self._projected, strict=True)):
+            if wo is not None and truth is not None:
+                change = self._away[:, layer].reshape(steps, -1) @ wo
+                found[0, :, layer] = np.linalg.norm(change, axis=-1) / np.maximum(np.linalg.norm(truth, axis=-1), 1e-30)
+                found[1, :, layer] = np.abs(change).sum(-1) / np.maximum(np.abs(truth).sum(-1), 1e-30)
+        return found
+
+    def _recall(self, seen: Attended, top: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         group = self.heads // self.rows
-        wanted = top.reshape(made * self.rows, group, -1)
+        wanted = top.reshape(len(top) * self.rows, group, -1)
         rows = np.arange(seen.streams.start, seen.streams.stop)
         if seen.read is None:
             found = self.slots.alive[rows[:, None, None], np.maximum(wanted, 0)]
@@ -113,4 +134,4 @@ class Meter:
             found = np.take_along_axis(readable, np.maximum(wanted, 0), axis=-1)
         asked = wanted >= 0
         share = (found & asked).sum(-1) / np.maximum(asked.sum(-1), 1)
-        return np.asarray(share.reshape(made, self.heads))
+        return np.asarray(share.reshape(len(top), self.heads))

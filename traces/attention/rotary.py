@@ -63,8 +63,11 @@ def rotate(
     if at.shape != (x.shape[-2],):
         raise UsageError(f"{list(at.shape)} positions for {x.shape[-2]} rows: one position per row")
     # Angles in float64: position 100,000 times a frequency loses its fraction in float32.
-    angles = at[:, None] * theta ** (-np.arange(0, rotary_dim, 2) / max(rotary_dim, 1))
-    cos, sin = np.cos(angles).astype(turned.dtype), np.sin(-angles if inverse else angles).astype(turned.dtype)
+    # Rows often share a position (a whole cache that moves by one): each angle is computed once.
+    different, which = np.unique(at, return_inverse=True)
+    angles = different[:, None] * theta ** (-np.arange(0, rotary_dim, 2) / max(rotary_dim, 1))
+    cos = np.cos(angles).astype(turned.dtype)[which]
+    sin = np.sin(-angles if inverse else angles).astype(turned.dtype)[which]
     one, other = rotate_pairs(rotary_dim, pairing)
     a, b = turned[..., one], turned[..., other]
     turned[..., one], turned[..., other] = a * cos - b * sin, b * cos + a * sin
