@@ -56,6 +56,8 @@ def _matching(place: str | Path) -> list[Place]:
     if colon and not path.exists() and prefix.lower().replace("-", "_") in FORMATS:
         path, name = Path(rest), prefix
     if path.is_dir():
+        if (path / "manifest.json").is_file():
+            raise UsageError(f"{path} is an attention trace; see: evictlab attention info {path}")
         raise UsageError(f"{path} is a folder; name its files, for example '{path / '*'}'")
     if path.exists() or not glob.has_magic(str(path)):
         return [Place(path, name)]

@@ -12,7 +12,11 @@ _HOME = {
     "Budget": "budget",
     "Engine": "engine",
     "LayerPrompt": "prompts",
+    "PasskeyBench": "passkey",
+    "RecallBench": "accuracy",
+    "Regret": "compare",
     "prepare": "replay",
+    "regret": "compare",
     "replay_attention": "replay",
     "sweep_attention": "sweep",
 }

@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 from evictlab.policies.kv import Protect
 from evictlab.policies.kv.oracle.belady_mass import PROMPT, departures
 from evictlab.sim.attention import prepare, replay_attention
-from evictlab.sim.attention.regret import regret
+from evictlab.sim.attention.compare import regret
 from evictlab.traces.attention import open_attention, random_attention
 from evictlab.traces.errors import UsageError
 

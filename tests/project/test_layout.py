@@ -56,7 +56,17 @@ PUBLIC = {
     "UnitError UsageError format_bytes format_count format_duration open_reader open_trace parse_duration parse_size "
     "sample_objects scan time_slice trace_facts train_test write_trace",
     "policies": "Policy PolicySpec Setting all_specs helper kernels parse_policy policy policy_names spec_of weight",
+    "traces.attention": "AttentionRequest AttentionTrace LayerInfo LayerTensors Manifest Steps Verification open_attention "
+    "random_attention rotate softmax_sums verify_attention write_attention",
+    "traces.record.attention": "Model ModelConfig fetch_smollm2 find_smollm2 load_hugging_face load_model load_tokenizer "
+    "record_attention",
+    "policies.kv": "Evict FutureError KVPolicy KVSpec Layer Merge Move Needs Pin Prompt PromptScorer Protect PruneChannels "
+    "Quantise Reposition Rotary ScoredSession Select Session Setting Step StepScorer UndeclaredError all_kv_specs kv_policy "
+    "kv_policy_names kv_spec load_kv_policy parse_kv_policy",
     "sim": "Job Result replay",
+    "sim.attention": "ActionError ActionLog AttentionRun AttentionTable Budget Engine LayerPrompt PasskeyBench RecallBench "
+    "Regret prepare regret replay_attention sweep_attention",
+    "sim.attention.recall": "CHECKPOINT Config Episodes Prefill RecallModel RecallTask VOCABULARY accuracy",
     "sim.proxy": "CacheManager Origin ProxyConfig ProxyResult ProxyTable SYNC keys_zone_nodes simulate_proxy sweep_proxy",
     "sim.curves": "Curve curve lru_curve miniature_curve plot_curves shards_curve",
     "rl": "",
