@@ -12,6 +12,7 @@ import typer
 from .attention import DEFAULT as ATTENTION
 from .attention import commands as attention_commands
 from .check import commands as check_commands
+from .check_gpu import commands as gpu_commands
 from .curve import curve
 from .default_group import default_group
 from .guard import Command
@@ -57,6 +58,9 @@ attention_app = typer.Typer(
     help="Attention caches: replay recorded attention against KV policies (meant where nothing is named), and more.",
 )
 check_app = typer.Typer(name="check", no_args_is_help=True, help="Compare predictions with the real thing.")
+gpu_app = typer.Typer(
+    name="gpu", no_args_is_help=True, help="Real tensors on a GPU (or on the processor) beside what was simulated."
+)
 rl_app = typer.Typer(name="rl", no_args_is_help=True, help="Train an eviction policy on logs, judge it, export it.")
 sidecar_app = typer.Typer(name="sidecar", no_args_is_help=True, help="Serve a learned policy to NGINX, and measure it.")
 nginx_app = typer.Typer(name="nginx", no_args_is_help=True, help="The module by which NGINX asks a learned policy.")
@@ -79,6 +83,7 @@ for group, members in (
     (record_app, record_commands),
     (attention_app, attention_commands),
     (trace_app, trace_commands),
+    (gpu_app, gpu_commands),
     (check_app, check_commands),
     (rl_app, rl_commands),
     (sidecar_app, sidecar_commands),
@@ -87,7 +92,8 @@ for group, members in (
 ):
     for name, member in members.items():
         group.command(name, cls=Command)(member)
-    (trace_app if group is record_app else app).add_typer(group)
+    parent = {id(record_app): trace_app, id(gpu_app): check_app}.get(id(group), app)
+    parent.add_typer(group)
 
 
 def main() -> None:

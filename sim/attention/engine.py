@@ -230,7 +230,6 @@ class Engine:
         self.recent.append(block, queries)
         if tokens is not None and self.tokens is not None and layers.start == 0:
             self.tokens = np.concatenate([self.tokens, tokens[:, None]], axis=1)
-        self._slide_out(layers, newest, number - 1)  # gone before this step's queries: it counts to the step before
 
         width = int(slots.count[block].max())
         ids, count = slots.ids[block, :width], slots.count[block]
@@ -259,6 +258,7 @@ class Engine:
             self.watch(Attended(number, newest, block, ids, count, weights, out, lse, selected))
         self.account.attended(layers, block, ids, selected)
         self._carry_out(self.session.on_step(view), number)
+        self._slide_out(layers, newest + 1, number)
         self.generated = number + 1
         self._check_budgets(layers)
         self.account.acted(layers)

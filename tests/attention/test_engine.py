@@ -329,8 +329,8 @@ def test_what_slides_out_of_a_layer_s_window_leaves() -> None:
             slots = {i: slot for i, slot in slots_of(text, 11 + step).items() if i > 10 + step - 6}
             np.testing.assert_allclose(run.outs[step][1, 0, head], out_of(text, step, slots, head), atol=1e-12)
     died = run.engine.log.died(4, 14)
-    assert died[0, :8].tolist() == [PROMPT] * 5 + [0, 1, 2]
-    assert (died[0, 8:] > 3).all()
+    assert died[0, :9].tolist() == [PROMPT] * 5 + [0, 1, 2, 3]
+    assert (died[0, 9:] > 3).all()
     assert run.engine.account.read_bits == [8 * 32 * 4 * 6] * 4
 
 
