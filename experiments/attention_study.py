@@ -30,14 +30,15 @@ POLICIES = (
     "random",
     "window",
     "streaming_llm",
+    "streaming_llm:reindex=false",
     "lru",
     "lfu",
     "s3fifo",
     "tova",
     "h2o",
     "scissorhands",
-    "lazyeviction:lag=8",
-    "rkv:window=8:every=8",
+    "lazyeviction:window=8:alpha=0.01",
+    "rkv:window=8:interval=8",
     "knorm:interval=1",
     "keydiff:interval=1",
     "snapkv:window=8:interval=1",
@@ -46,17 +47,20 @@ POLICIES = (
     "criticalkv:window=8:interval=1",
     "defensivekv:window=8:interval=1",
     "cake:window=8",
+    "compresskv:window=8:floor=8",
     "snapkv:window=8",
     "adakv:window=8",
     "criticalkv:window=8",
     "defensivekv:window=8",
     "layer_defensivekv:window=8",
     "expected_attention",
+    "expected_attention:epsilon=0.01",
     "keydiff",
     "oracle",
+    "belady_mass",
     "prompt_oracle",
 )
-"""Published ones, as prompt-time cuts and as hard caps while decoding, and two oracles."""
+"""Published ones, as prompt-time cuts and as hard caps while decoding, and three oracles."""
 
 BUDGETS = ("24", "32", "48", "64", "96")
 PROTECTIONS = ("none", "sink=1,recent=8")

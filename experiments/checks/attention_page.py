@@ -180,3 +180,5 @@ def _panel(axes: Axes, title: str, rows: Sequence[dict[str, Any]], scale: float,
         if scale == 1e6 and low > 0:  # times differ by factors of hundreds
             axes.set_xscale("log")
             axes.set_yscale("log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_minor_formatter("")

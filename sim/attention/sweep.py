@@ -128,6 +128,7 @@ def sweep_attention(
     seeds: Sequence[int] = (0,),
     requests: Sequence[int] | None = None,
     keep_runs: bool = False,
+    measure: Callable[[AttentionRun], dict[str, float]] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> AttentionTable:
     """Replay every policy with every budget.
@@ -145,6 +146,8 @@ def sweep_attention(
         All of them if not given.
     keep_runs : bool
         Whether the table keeps arrays and action logs.
+    measure : callable (AttentionRun) -> dict, optional
+        Adds columns to each row.
     progress : callable (int), optional
         Told how many more replays are done.
 
@@ -176,7 +179,7 @@ def sweep_attention(
                     except CapabilityError as error:
                         table.refused[policy.label] = str(error)
                         continue
-                    table.rows.append(run.row())
+                    table.rows.append(run.row() | (measure(run) if measure else {}))
                     if keep_runs:
                         table.runs.append(run)
                     if progress is not None:

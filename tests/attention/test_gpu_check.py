@@ -28,9 +28,10 @@ from evictlab.sim.check.gpu import tensors as running
 from evictlab.sim.check.gpu.closed_loop import read_text, run_closed_loop
 from evictlab.sim.check.gpu.executor import TraceTensors
 from evictlab.sim.check.gpu.measure import Memory, timed
-from evictlab.sim.check.gpu.steps import layer_steps, predicted_work
+from evictlab.sim.check.gpu.steps import layer_steps
 from evictlab.sim.check.gpu.steptime import StepTime, Work, fit_step_time
 from evictlab.sim.check.gpu.tensors import execute
+from evictlab.sim.check.gpu.work import predicted_work
 from evictlab.traces.attention import random_attention, rotate, write_attention
 from evictlab.traces.errors import CapabilityError, FormatError, UsageError
 from evictlab.traces.record.attention import load_model

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from evictlab.policies.kv import kv_policy_names
 from evictlab.sim.attention import ActionLog
+from evictlab.sim.check.gpu import StepTime
 from evictlab.traces.attention import random_attention, write_attention
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,35 @@ def test_a_policy_that_the_trace_cannot_serve_is_left_out_and_said(cli, tmp_path
     assert "snapkv is left out" in done.stderr and "8 were recorded" in done.stderr
     alone = cli("attention", place, "--policy", "snapkv", "--budget", "40", code=2)
     assert "8 were recorded" in alone.stderr
+
+
+def test_fitted_step_times_predict_what_a_step_takes(cli, folder, tmp_path):
+    """1 ns per byte read and nothing else: two layers of two KV heads, 17 slots of 16 channels, keys and values, float16."""
+    path = StepTime(0.0, 1e-9, 0.0, 0.0, device="d", dtype="float16", attention="sdpa").write(tmp_path)
+    words = ("--policy", "window,quest", "--budget", "16", "--step-time", path, "--json")
+    window, quest = json.loads(cli("attention", folder, *words).stdout)["rows"]
+    assert window["step_us"] == pytest.approx(2 * 2 * 17 * 2 * 16 * 2 * 1e-3)
+    assert quest["step_us"] is None  # reads a part: no such step was ever measured
+    said = cli("attention", folder, "--policy", "window", "--step-time", "no.json", code=2).stderr
+    assert "evictlab check gpu attention" in said
+
+
+def test_regret_is_to_the_optimum_of_the_same_budget(cli, folder):
+    rows = json.loads(
+        cli("attention", folder, "--policy", "window,belady_mass,full", "--budget", "16", "--json").stdout
+    )["rows"]
+    window, best, full = rows
+    assert best["regret"] == 0 and full["regret"] is None
+    assert window["regret"] == pytest.approx(best["mass"] - window["mass"]) and window["regret"] > 0
+    assert "gret" in cli("attention", folder, "--policy", "window,belady_mass", "--budget", "16").stdout
+
+
+def test_a_policy_of_ones_own(cli, folder):
+    own = ROOT / "experiments" / "examples" / "my_kv_window.py"
+    words = ("--policy", f"streaming_llm:reindex=false,{own},{own}:sinks=0,window", "--budget", "16", "--json")
+    rows = {row["policy"]: row["mass"] for row in json.loads(cli("attention", folder, *words).stdout)["rows"]}
+    assert rows["my_kv_window"] == rows["streaming_llm:reindex=false"] > rows["window"] == rows["my_kv_window:sinks=0"]
+    assert "sinks" in cli("attention", "policies", own).stdout
 
 
 def test_all_policies_are_listed_and_one_in_full(cli):

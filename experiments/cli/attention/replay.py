@@ -11,6 +11,9 @@ from .. import options as of
 from ..guard import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ....sim.attention.result import AttentionRun
     from ....sim.attention.sweep import AttentionTable
 
 __all__ = ["DEFAULT_POLICIES", "Protection", "replay"]
@@ -49,6 +52,14 @@ def replay(
         typer.Option("--budget", "-b", metavar="N|N%,...", help="Slots per KV head, or a share of the prompt."),
     ] = ["64,128,50%"],  # noqa: B006 - never changed
     protect: Protection = "none",
+    step_time: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Fitted by check gpu attention: also predict what a decoding step takes.",
+            rich_help_panel=of.OUTPUT,
+        ),
+    ] = None,
     request: Annotated[
         list[int] | None,
         typer.Option(metavar="N", help="Requests of the trace, from 0; default: all.", rich_help_panel=of.PART),
@@ -95,6 +106,7 @@ def replay(
             seeds=[seed],
             requests=numbers,
             keep_runs=log is not None,
+            measure=None if step_time is None else _step_time(step_time),
             progress=progress,
         )
     if not quiet:
@@ -117,6 +129,15 @@ def replay(
     from .table import print_attention
 
     print_attention(Console(highlight=False), opened, table, protect)
+
+
+def _step_time(path: Path) -> Callable[[AttentionRun], dict[str, float]]:
+    """What adds the predicted time of a step to a row."""
+    from ....sim.check.gpu.steptime import StepTime
+    from ....sim.check.gpu.work import step_seconds
+
+    times = StepTime.read(path)
+    return lambda run: {"step_us": 1e6 * step_seconds(run, times)}
 
 
 def _say_missing(table: AttentionTable) -> None:

@@ -25,6 +25,7 @@ _COLUMNS: tuple[tuple[list[str], str, str], ...] = (
     (["slots", ""], "live_slots", "count"),
     (["bytes", ""], "resident_bytes", "bytes"),
     (["read", "/step"], "read_bytes_per_step", "bytes"),
+    (["us", "/step"], "step_us", "count"),
 )
 """Heading, column and kind of number."""
 
@@ -71,6 +72,8 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
         console.print(Text(said, style="bold"))
         columns: list[tuple[list[str], list[Any]]] = []
         for heading, column, kind in _COLUMNS:
+            if any(column not in means[policy] for policy in policies):
+                continue  # was not asked for
             if all(means[policy][column] != means[policy][column] for policy in policies):
                 continue  # the trace holds no output projection
             if column == "recall" and any(mean["regret"] == mean["regret"] for mean in means.values()):
@@ -89,7 +92,7 @@ def print_attention(console: Console, trace: AttentionTrace, table: AttentionTab
 
 
 def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    columns = [column for _, column, _ in _COLUMNS]
+    columns = [column for _, column, _ in _COLUMNS if column in rows[0]]
     means: dict[str, Any] = {column: sum(row[column] for row in rows) / len(rows) for column in columns}
     return means | {name: rows[0][name] for name in ("oracle", "prompt_only")}
 

@@ -9,22 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from ....policies.kv.actions import Evict
 from .cache import append, attend, bias_of, joined, plan_cut
-from .steptime import Work
 
 if TYPE_CHECKING:
     from ...attention.log import ActionLog
-    from ...attention.result import AttentionRun
     from .executor import Executor
 
-__all__ = ["LayerStep", "layer_steps", "predicted_work", "run_step", "timed_step"]
-
-CALLS = {"eager": 6, "sdpa": 1}
-"""Torch operations of one attention; one more where something is added to the logits."""
+__all__ = ["LayerStep", "layer_steps", "run_step", "timed_step"]
 
 
 @dataclass(frozen=True)
@@ -92,39 +85,3 @@ def timed_step(log: ActionLog, steps: int) -> int:
     middle = steps // 2
     busy = {step for step, action in log.entries if 0 <= step < steps}
     return min(busy, key=lambda step: (abs(step - middle), step), default=middle)
-
-
-def predicted_work(run: AttentionRun, step: int, layers: int, copies: int, element_bytes: int, how: str) -> Work:
-    """What the simulator says that a step does, from its counts of live slots alone.
-
-    Parameters
-    ----------
-    run : AttentionRun
-    step, layers, copies : int
-    element_bytes : int
-    how : str
-    """
-    rows = run.live.shape[2]
-    slot = 2 * run.setting.head_dim * element_bytes * rows * copies
-    leaves = _leaving(run, step)
-    read = moved = calls = 0
-    for layer in range(layers):
-        live = run.live[step, layer].astype(np.int64)
-        ragged = bool((live < live.max()).any())
-        read += slot * int(live.max())
-        moved += slot * (2 * int(live.max()) - 1)
-        calls += 2 * (3 if ragged else 1) + CALLS[how] + ragged
-        if leaves[layer].any():
-            moved += slot * 2 * int((live - leaves[layer]).max())
-            calls += 2
-    return Work(read, moved, calls)
-
-
-def _leaving(run: AttentionRun, step: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Slots that leave each stream after a step: [layers, rows]."""
-    _, layers, rows = run.live.shape
-    gone = np.zeros(layers * rows, np.int64)
-    for action in run.log.of_step(step):
-        if isinstance(action, Evict):
-            np.add.at(gone, action.streams, 1)
-    return gone.reshape(layers, rows)

@@ -122,6 +122,21 @@ class StepTime:
                 f"no step times of {device!r}, {dtype}, {attention} in {folder} (there: {there}); "
                 "measure them: evictlab check gpu attention TRACE --device cuda"
             )
+        return cls.read(path)
+
+    @classmethod
+    def read(cls, path: Path) -> StepTime:
+        """Read a file that `write` wrote.
+
+        Raises
+        ------
+        UsageError
+            There is no such file.
+        FormatError
+            It holds no step times.
+        """
+        if not path.is_file():
+            raise UsageError(f"no step times {path}; measure them: evictlab check gpu attention TRACE --device cuda")
         try:
             held = json.loads(path.read_text(encoding="utf-8"))
             if held.pop("format") != FORMAT:

@@ -13,9 +13,10 @@ from ....traces.errors import UsageError
 from ...attention.result import AttentionRun
 from .executor import Executor, TraceTensors
 from .measure import Timing, timed
-from .steps import LayerStep, layer_steps, predicted_work, run_step, timed_step
+from .steps import LayerStep, layer_steps, run_step, timed_step
 from .steptime import StepTime, Work, fit_step_time
 from .tensors import execute
+from .work import predicted_work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
