@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..traces.errors import UsageError
 from .page import Block, Reproduction
 
 if TYPE_CHECKING:
@@ -89,7 +90,20 @@ def plan(
     protections: Sequence[str] = PROTECTIONS,
     seeds: Sequence[int] = (0, 1, 2),
 ) -> list[Run]:
-    """List the runs: policy, budget, protection, seed of the sequences."""
+    """List the runs: policy, budget, protection, seed of the sequences.
+
+    Raises
+    ------
+    UsageError
+        A budget that is no number of slots, or a policy that is none: said before hours of runs.
+    """
+    from ..policies.kv.registry import parse_kv_policy
+
+    for budget in budgets:
+        if not budget.isdigit():
+            raise UsageError(f"a budget of the study is a number of slots, such as 64, not {budget!r}")
+    for policy in policies:
+        parse_kv_policy(policy)
     return [(p, b, k, s) for s in seeds for p in policies for b in budgets for k in protections]
 
 
@@ -246,11 +260,10 @@ def _draw(cells: pd.DataFrame, table: dict[str, tuple[Interval, Interval]]) -> F
                     mine[metric], mine["accuracy"], s=20, marker=marker, color=colours.get(budget, "0.4"), label=label
                 )
         rho, low, high = table[metric][1]
-        axes.set_title(
-            f"{METRICS[metric].replace(', negated', '')}\nrho within budgets {abs(rho):.2f} "
-            f"[{min(abs(low), abs(high)):.2f}, {max(abs(low), abs(high)):.2f}]",
-            fontsize=9,
-        )
+        if metric.startswith("output_error"):  # drawn as it is, not with its sign turned
+            rho, low, high = -rho, -high, -low
+        title = METRICS[metric].replace(", negated", "")
+        axes.set_title(f"{title}\nrho within budgets {rho:.2f} [{low:.2f}, {high:.2f}]", fontsize=9)
         axes.grid(alpha=0.25)
         axes.set_ylim(0, 1.02)
     for axes in figure.axes[::3]:

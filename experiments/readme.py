@@ -209,6 +209,37 @@ def _block_of(page: Path, title: str) -> list[str]:
     return found[1].rstrip("\n").split("\n")
 
 
+def _attention_gpu() -> str:
+    folder = ROOT / "experiments" / "results" / "gpu"
+    found = json.loads((folder / "attention.json").read_text())
+    cells: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
+    for row in found["rows"]:
+        cells.setdefault((row["policy"], row["budget"]), {}).setdefault(row["quantity"], row)
+    rows = [
+        "| policy | budget | sets as predicted | resident bytes, predicted | measured | output error, predicted | measured |",
+        "| --- |" + " --- |" * 6,
+    ]
+    for (policy, budget), of in cells.items():
+        sets, held, error = of["retained sets"], of["resident bytes, mean"], of["output error, sdpa"]
+        rows.append(
+            f"| {policy} | {budget} | {sets['measured']:,} of {sets['predicted']:,} "
+            f"| {held['predicted']:,.0f} | {held['measured']:,.0f} | {error['predicted']:.5f} | {error['measured']:.5f} |"
+        )
+    where = f"On {found['device']} ({found['kind']}), {found['dtype']}; "
+    if found["kind"] == "cpu":
+        where += "**no GPU was used**: the same code runs with `--device cuda`; "
+    fitted = found["steptime"]
+    where += f"step times of policies and budgets that were not fitted: median error {100 * found['time_error']:.1f} % "
+    where += f"(fitted ones {100 * fitted['fit_error']:.1f} %)."
+    return "\n".join([*rows, "", where, "", _made_by(folder / "attention.md")]) + "\n"
+
+
+def _attention_speed() -> str:
+    found = (ROOT / "experiments" / "results" / "bench_attention.md").read_text()
+    table = found[found.index("| what |") :].split("\n\n")[0].rstrip("\n")
+    return f"{table}\n\n{_made_by(ROOT / 'experiments' / 'results' / 'bench_attention.md')}\n"
+
+
 def _attention_study() -> str:
     page = ROOT / "experiments" / "results" / "attention" / "study.md"
     return "\n".join([*_block_of(page, "Spearman's rank correlation with accuracy"), "", _made_by(page)]) + "\n"
@@ -231,6 +262,8 @@ _TABLES = {
     "learned": _learned,
     "cold_rl": _cold_rl,
     "kv_policies": _kv_policies,
+    "attention_gpu": _attention_gpu,
+    "attention_speed": _attention_speed,
     "attention_study": _attention_study,
 }
 

@@ -1,7 +1,7 @@
 """Attention caches on real tensors beside the simulator: policies x budgets, slots, bytes, output errors and step times.
 
-Runs through ``evictlab check gpu attention``, or alone where only torch, numpy, numba, pandas and pyarrow are installed, as on
-many GPU machines::
+Runs through ``evictlab check gpu attention``, or alone where only torch, numpy, numba, pandas, pyarrow and safetensors are
+installed, as on many GPU machines::
 
     python -m evictlab.experiments.checks.attention demo --device cuda --out checked/
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...sim.check.gpu.closed_loop import Text
     from ...traces.attention import AttentionTrace
 
-__all__ = ["BUDGETS", "POLICIES", "PROTECT", "Checked", "check", "main"]
+__all__ = ["BUDGETS", "POLICIES", "PROTECT", "Checked", "check", "extent", "main"]
 
 POLICIES = ("full", "window", "snapkv", "adakv", "tova", "h2o")
 """One of each kind: all slots, by position, once at the prompt, heads of several lengths, at every step by a row or by sums."""
@@ -38,8 +38,9 @@ POLICIES = ("full", "window", "snapkv", "adakv", "tova", "h2o")
 BUDGETS = ("15%", "25%", "50%")
 PROTECT = "sink=4,recent=16"
 
+REPEATS = 30
 QUICK: dict[str, Any] = {"budgets": ("25%", "50%"), "repeats": 5}
-"""What ``--quick`` changes: a look whether it works, no measurement."""
+"""What ``--quick`` changes where nothing else is asked for: a look whether it works, no measurement."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,13 @@ class Checked:
         return files
 
 
+def extent(quick: bool, budgets: Sequence[str] | None, repeats: int | None) -> dict[str, Any]:
+    """Return budgets and repetitions: those asked for, else those of a quick look or of a measurement."""
+    asked = {"budgets": budgets or None, "repeats": repeats}
+    usual = QUICK if quick else {"budgets": BUDGETS, "repeats": REPEATS}
+    return {name: usual[name] if value is None else value for name, value in asked.items()}
+
+
 def check(
     trace: AttentionTrace,
     *,
@@ -126,7 +134,7 @@ def check(
     seed: int = 0,
     request: int = 0,
     attention: str = "sdpa",
-    repeats: int = 30,
+    repeats: int = REPEATS,
     weights: str | Path | None = None,
     coefficients: str | Path | None = None,
     command: str = "",
@@ -296,10 +304,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("trace", help="'demo', a folder with a manifest.json, or a .safetensors file")
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 or cpu")
     parser.add_argument("--policy", default=",".join(POLICIES), help="names, separated by commas")
-    parser.add_argument("--budget", default=",".join(BUDGETS))
+    parser.add_argument("--budget", help=f"sizes, separated by commas; default: {','.join(BUDGETS)}".replace("%", "%%"))
     parser.add_argument("--protect", default=PROTECT)
     parser.add_argument("--attention", default="sdpa", choices=("sdpa", "eager"), help="how timed steps attend")
-    parser.add_argument("--repeats", type=int, default=30, help="of each timed step; 0: no times")
+    parser.add_argument("--repeats", type=int, help=f"of each timed step, 0: no times; default: {REPEATS}")
     parser.add_argument("--weights", help="a .gguf file for the closed loop, or 'none'")
     parser.add_argument("--coefficients", help="folder with step times that were fitted before")
     parser.add_argument("--out", type=Path, default=Path("checked"), help="folder of the results")
@@ -332,7 +340,7 @@ def _main(given: argparse.Namespace, command: str, say: Callable[[str], None]) -
 
     if given.threads:
         torch.set_num_threads(given.threads)
-    options = {"budgets": given.budget.split(","), "repeats": given.repeats} | (QUICK if given.quick else {})
+    options = extent(given.quick, given.budget.split(",") if given.budget else None, given.repeats)
     found = check(
         open_attention(given.trace),
         device=given.device,

@@ -40,7 +40,7 @@ def summary(rows: Sequence[dict[str, Any]], closed: Sequence[dict[str, Any]]) ->
             continue
         error = held["output error, sdpa"]
         times = [row["predicted"] / row["measured"] - 1 for row in mine if row["verdict"] in ("close", "off")]
-        exact = {row["verdict"] for row in mine if row["unit"] in ("B", "sets")}
+        exact = {row["verdict"] for row in mine if row["unit"] == "B"}
         wrong = any(row["verdict"] == "differs" for row in mine)
         lines.append(
             [

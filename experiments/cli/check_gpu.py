@@ -38,8 +38,9 @@ def attention(
         str, typer.Option("--attention", metavar="sdpa|eager", help="How timed steps attend.", rich_help_panel=of.RUN)
     ] = "sdpa",
     repeats: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Of each timed step; 0: no times.", rich_help_panel=of.RUN)
-    ] = 30,
+        int | None,
+        typer.Option(metavar="N", min=0, help="Of each timed step, default 30; 0: no times.", rich_help_panel=of.RUN),
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +56,7 @@ def attention(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two budgets, few repetitions.", rich_help_panel=of.RUN)
+        bool, typer.Option("--quick", help="Two budgets, few repetitions, if not said.", rich_help_panel=of.RUN)
     ] = False,
     seed: of.Seed = 0,
     out: Annotated[
@@ -92,7 +93,6 @@ def attention(
         raise UsageError(f"--attention {kernel} is neither sdpa nor eager")
     words = sys.argv[1:]
     command = shlex.join(["evictlab", *words]) if words[:2] == ["check", "gpu"] else "evictlab check gpu attention"
-    options = {"budgets": of.listed(budget) if budget else study.BUDGETS, "repeats": repeats}
     found = study.check(
         open_attention(trace),
         device=device,
@@ -104,7 +104,7 @@ def attention(
         coefficients=coefficients,
         command=command,
         say=(lambda text: None) if quiet else say,
-        **(options | (study.QUICK if quick else {})),
+        **study.extent(quick, of.listed(budget) if budget else None, repeats),
     )
     about = stamp(command, ("numpy", "numba", "torch"))
     files = found.write(out, about)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...traces.errors import CapabilityError, EvictlabError
+from ...traces.errors import CapabilityError, EvictlabError, UsageError
 from .actions import Evict
 from .cut import lowest
 from .needs import Needs
@@ -35,6 +35,18 @@ class FutureError(EvictlabError):
     """A policy asked for what happens after the newest token."""
 
 
+def _shown(table: Floats) -> Floats:
+    """To be looked at only: a trace's arrays serve all policies."""
+    seen = np.asarray(table).view()
+    seen.flags.writeable = False
+    return seen
+
+
+def _some(window: int) -> None:
+    if window < 1:
+        raise UsageError(f"window={window}: a policy that asks the last queries asks at least the newest one, window=1")
+
+
 @dataclass
 class Layer:
     """One layer's cache as a scorer sees it: n keys, and the queries at their end.
@@ -45,12 +57,15 @@ class Layer:
         Number of the layer among those replayed.
     n : int
         Keys: positions 0 .. n-1 of a prompt, or the live slots of a cache in their order.
-    heads, kv_heads : int
     setting : Setting
     needs : Needs
     rotary : Rotary
     streams : slice
         Its streams among all.
+    sources : dict of str to callable
+        What computes each part when it is asked for.
+    missing_queries : int
+        Queries of the prompt that were not recorded, the first ones.
     """
 
     index: int
@@ -60,7 +75,7 @@ class Layer:
     rotary: Rotary
     streams: slice
     sources: dict[str, Callable[..., Any]] = field(repr=False, default_factory=dict)
-    partial_queries: int = 0
+    missing_queries: int = 0
 
     @property
     def heads(self) -> int:
@@ -86,19 +101,21 @@ class Layer:
 
     def weights(self, window: int) -> Floats:
         """Attention of the last `window` queries: [heads, window, n], causal, each row sums to 1."""
+        _some(window)
         self._declared(window <= self.needs.window, f"a window of {window} rows of attention", f"window={window}")
         return np.asarray(self._source("weights")(window))
 
     def queries(self, window: int) -> Floats:
         """The last `window` queries as used, rotated: [heads, window, head_dim]."""
+        _some(window)
         self._declared(window <= self.needs.queries, f"the last {window} queries", f"queries={window}")
-        return np.asarray(self._source("queries")(window))
+        return _shown(self._source("queries")(window))
 
     @property
     def columns(self) -> Floats:
         """Attention that each key got from all queries of the prompt, summed: [heads, n]."""
         self._declared(self.needs.columns, "column sums", "columns=True")
-        return np.asarray(self._source("columns")())
+        return _shown(self._source("columns")())
 
     @property
     def keys(self) -> Floats:
@@ -107,13 +124,13 @@ class Layer:
         While decoding of each stream: of each query head, where each has a set of its own.
         """
         self._declared(self.needs.keys, "keys", "keys=True")
-        return np.asarray(self._source("keys")())
+        return _shown(self._source("keys")())
 
     @property
     def values(self) -> Floats:
         """Values: [kv_heads, n, head_dim]; while decoding of each stream, as for keys."""
         self._declared(self.needs.values, "values", "values=True")
-        return np.asarray(self._source("values")())
+        return _shown(self._source("values")())
 
     @property
     def projected_norms(self) -> Floats:
@@ -144,7 +161,7 @@ class Layer:
         The first n positions are these keys, the others those of tokens to come.
         """
         self._declared(self.needs.future, "the future", "future=True")
-        return np.asarray(self._source("future")())
+        return _shown(self._source("future")())
 
 
 @dataclass

@@ -23,11 +23,13 @@ def pool(scores: Floats, kernel: int, how: str) -> Floats:
     how : {"avg", "max"}
         An average counts the zeros beyond the ends (as torch's ``avg_pool1d`` does); a maximum ignores them.
     """
-    if kernel <= 1 or scores.shape[-1] == 0:
-        return scores
-    half = kernel // 2
     if how not in ("avg", "max"):
         raise UsageError(f"pooling {how!r} is neither avg nor max")
+    if kernel < 1:
+        raise UsageError(f"kernel={kernel} pools nothing: give an odd number, 1 for no pooling")
+    if kernel == 1 or scores.shape[-1] == 0:
+        return scores
+    half = kernel // 2
     if kernel % 2 == 0:
         raise UsageError(f"kernel={kernel} has no key in its middle: give an odd number, {kernel - 1} or {kernel + 1}")
     keys = scores.shape[-1]

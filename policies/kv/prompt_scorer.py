@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from ...traces.errors import UsageError
 from .actions import Action
 from .context import Layer, Prompt, Step
 from .registry import KVPolicy, Session
@@ -39,6 +40,22 @@ class PromptScorer(KVPolicy):
         """Return how many slots each stream of each layer may hold."""
         return uniform(prompt, scores)
 
+    def rank(
+        self, layer: Layer, scores: Floats, counts: npt.NDArray[np.integer], held: npt.NDArray[np.bool_]
+    ) -> Floats:
+        """Return the scores that decide, once it is known how many slots each stream may hold.
+
+        Parameters
+        ----------
+        layer : Layer
+        scores : float[streams of the layer, n]
+            See `score`.
+        counts : int[streams of the layer]
+        held : bool[streams of the layer, n]
+            What stays in any case.
+        """
+        return scores
+
     @property
     def prompt_only(self) -> bool:
         """Whether generated tokens stay."""
@@ -50,7 +67,17 @@ class PromptScorer(KVPolicy):
         return max(self.interval - 1, 0)
 
     def make(self, setting: Setting) -> Session:
-        """Return a session."""
+        """Return a session.
+
+        Raises
+        ------
+        UsageError
+            The interval is negative.
+        """
+        if self.interval < 0:
+            raise UsageError(
+                f"{self.spec.name}: interval={self.interval} must be at least 1 step, or 0 for once, at the prompt's end"
+            )
         return _Scored(self, setting)
 
 
@@ -66,8 +93,9 @@ class _Scored(Session):
             shares = at_least(shares, self.setting.protect.slots_with(self.policy.forced))
         actions: list[Action] = []
         for layer, of_layer, counts in zip(prompt.layers, scores, shares, strict=True):
+            held = np.broadcast_to(prompt.held(self.policy.forced), of_layer.shape)
             prompt.allocate(layer, counts)
-            actions.append(prompt.cut(layer, of_layer, self.policy.forced))
+            actions.append(prompt.cut(layer, self.policy.rank(layer, of_layer, counts, held), self.policy.forced))
         return actions
 
     def on_step(self, step: Step) -> list[Action]:
@@ -76,7 +104,9 @@ class _Scored(Session):
         if not interval or (step.step + 1) % interval or not (step.count > step.budget).any():
             return []
         scores = np.zeros(step.ids.shape)
+        held = step.protected | (step.ids > step.newest - self.policy.forced)
         for rows, layer in step.layers(self.policy.gqa):
-            scores[rows, : layer.n] = self.policy.score(layer)
+            found = self.policy.score(layer)
+            scores[rows, : layer.n] = self.policy.rank(layer, found, step.budget[rows], held[rows, : layer.n])
         cut = step.cut(scores, forced=self.policy.forced)
         return [] if cut is None else [cut]

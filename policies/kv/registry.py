@@ -137,6 +137,12 @@ class KVPolicy:
         return self.spec.random
 
     @property
+    def oracle(self) -> bool:
+        """Whether it knows the future, or what a cache has lost, with these parameters."""
+        needs = self.needs()
+        return self.spec.oracle or needs.future or needs.full_weights
+
+    @property
     def prompt_only(self) -> bool:
         """Whether generated tokens stay and are not counted, with these parameters."""
         return self.spec.prompt_only

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from .protect import Protect
 
 __all__ = ["Rotary", "Setting"]
@@ -72,11 +69,6 @@ class Setting:
     indices: tuple[int, ...] = ()
     model_layers: int = 0
 
-    @property
-    def group(self) -> int:
-        """Query heads that share a KV head."""
-        return self.heads // self.kv_heads
-
     def rows(self, gqa: str) -> int:
         """Streams of one layer and sequence: KV heads, or query heads where each has a set of its own."""
         return self.heads if gqa == "none" else self.kv_heads
@@ -84,11 +76,3 @@ class Setting:
     def streams(self, gqa: str) -> int:
         """All streams: layer by layer, within it sequence by sequence, within it head by head."""
         return self.layers * self.sequences * self.rows(gqa)
-
-    def generator(self) -> np.random.Generator:
-        """Random numbers of this run's seed."""
-        return np.random.default_rng(self.seed)
-
-    def table(self, gqa: str, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[np.generic]:
-        """One number for each possible slot: zeros of shape [streams, capacity]."""
-        return np.zeros((self.streams(gqa), self.capacity), dtype)

@@ -164,7 +164,7 @@ class RecallBench:
             if position in asked:
                 right[:, number] = logits.argmax(-1) == self.episodes.answers[:, number]
                 number += 1
-        return RecallRun(chosen.label, wanted.text, right, float(np.mean(live)), chosen.spec.oracle)
+        return RecallRun(chosen.label, wanted.text, right, float(np.mean(live)), chosen.oracle)
 
     def metrics(
         self, policy: str | KVPolicy, budget: str | Budget, *, protect: str | Protect = "none", seed: int = 0

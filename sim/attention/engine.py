@@ -167,6 +167,7 @@ class Engine:
                 self.budgets,
             )
             self._carry_out(self.session.on_prompt(view), PROMPT)
+        self.budgets = self.budgets.copy()  # shared out for good: what a policy has kept of its view changes nothing
         self._slide_out(slice(0, self.setting.layers), n, PROMPT)
         self.slots.shrink()
         self._check_budgets(slice(0, self.setting.layers), at_prompt=True)
@@ -186,7 +187,7 @@ class Engine:
             rotary=self.setting.rotary[layer],
             streams=slice(first, first + self.rows),
             sources=sources,
-            partial_queries=source.missing_queries,
+            missing_queries=source.missing_queries,
         )
 
     def step(
@@ -352,7 +353,6 @@ class Engine:
             )
         if at_prompt and self.policy.spec.name != "full":
             total = self.setting.budget * len(self.budgets)
-            if int(np.minimum(self.budgets, self.setting.prompt).sum()) > max(total, 0):
-                raise ActionError(
-                    f"{self.policy.label} shared out {int(self.budgets.sum()):,} slots, and there are {total:,}"
-                )
+            shared = int(np.minimum(self.budgets, self.setting.prompt).sum())
+            if shared > total:
+                raise ActionError(f"{self.policy.label} shared out {shared:,} slots, and there are {total:,}")

@@ -19,6 +19,9 @@ __all__ = ["PROMPT", "ActionLog"]
 PROMPT = -1
 """The step of what is done at the end of the prompt."""
 
+VERSION = 1
+"""Of the file."""
+
 _KINDS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind for kind in (Evict, Merge, Quantise, PruneChannels, Move, Pin, Reposition)
 }
@@ -91,7 +94,7 @@ class ActionLog:
                 ("ids", pa.list_(pa.int32())),
                 ("details", pa.string()),
             ],
-            metadata={"evictlab.actions": json.dumps({"version": 1, **self.about})},
+            metadata={"evictlab.actions": json.dumps({"version": VERSION, **self.about})},
         )
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), path, compression="zstd")
 
@@ -102,7 +105,7 @@ class ActionLog:
         Raises
         ------
         FormatError
-            It is no action log.
+            It is missing, no action log, or one of another version.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -110,11 +113,12 @@ class ActionLog:
         try:
             table = pq.read_table(path)
             about = json.loads((table.schema.metadata or {})[b"evictlab.actions"])
-        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            if (found := about.pop("version")) != VERSION:
+                raise ValueError(f"its version is {found}, and this evictlab reads {VERSION}")
+        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
             raise FormatError(
                 path, f"no action log ({error})", hint="evictlab attention --log FOLDER writes them"
             ) from None
-        about.pop("version")
         log = cls(about)
         for row in table.to_pylist():
             if row["kind"] == "select":

@@ -112,6 +112,11 @@ class PasskeyBench:
         if self.question == "before":
             read, later = read + question, answer
         at = [place for place in range(len(later) - len(answer), len(later)) if later[place] in self._digit_tokens]
+        if len(at) != DIGITS:
+            raise CapabilityError(
+                f"{self.model.config.name}: its tokenizer does not write {digits} as {DIGITS} tokens of a digit each, which "
+                "is how answers are judged"
+            )
         q: list[Floats] = []
         k: list[Floats] = []
         v: list[Floats] = []
@@ -140,7 +145,7 @@ class PasskeyBench:
             engine = self._engine(trial, chosen, wanted, kept, seed)
             engine.watch = lambda seen: live.append(float(seen.count.mean()))
             right.append([self._answers(trial, engine)])
-        return RecallRun(chosen.label, wanted.text, np.array(right), float(np.mean(live)), chosen.spec.oracle)
+        return RecallRun(chosen.label, wanted.text, np.array(right), float(np.mean(live)), chosen.oracle)
 
     def _engine(self, trial: _Trial, policy: KVPolicy, budget: Budget, protect: Protect, seed: int) -> Engine:
         config = self.model.config

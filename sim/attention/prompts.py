@@ -118,9 +118,9 @@ class LayerPrompt:
         return total
 
     def _rows(self, first: int, last: int) -> Floats:
-        inner = LayerPrompt(self.q[:, :last], self.k, self.v, self.rotary, self.scale, window=self.window)
+        """Attention of some recorded queries, numbered from the first: [heads, last - first, prompt]."""
         n = self.k.shape[1] - (self.q.shape[1] - last)
-        cut = LayerPrompt(inner.q, self.k[:, :n], self.v[:, :n], self.rotary, self.scale, window=self.window)
+        cut = LayerPrompt(self.q[:, :last], self.k[:, :n], self.v[:, :n], self.rotary, self.scale, window=self.window)
         rows = np.zeros((self.q.shape[0], last - first, self.k.shape[1]), self.k.dtype)
         rows[:, :, :n] = cut.weights(last - first)
         return rows
@@ -168,7 +168,7 @@ def projected_norms(values: Floats, wo: Floats | None, heads: int) -> Floats:
     if wo is None:
         raise CapabilityError(
             "the policy weighs values by the output projection, which this trace does not hold; "
-            "record it: evictlab trace record attention (without --no-projection)"
+            "record it: evictlab trace record attention (without --no-wo)"
         )
     kv_heads, _, dim = values.shape
     group = heads // kv_heads

@@ -206,7 +206,7 @@ def replay_attention(
         setting,
         windows=[info.window for info in manifest.layers],
         dtype=ready.dtype,
-        element_bytes=4 if manifest.dtype == "float32" else 2,
+        element_bytes=manifest.item_bytes,
         wo=ready.wo,
         future=ready.future if chosen.needs().future or chosen.needs().full_weights else None,
         record=record,

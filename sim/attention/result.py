@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ...policies.kv.needs import Needs
 from ...policies.kv.registry import KVPolicy
 from ...policies.kv.setting import Setting
 from ...traces.attention import AttentionRequest, AttentionTrace
@@ -90,7 +91,6 @@ class AttentionRun:
         meter: Meter,
     ) -> AttentionRun:
         """Gather what engine and meter found."""
-        needs = policy.needs()
         slot_bytes = 2 * setting.head_dim * engine.slots.element_bytes
         engine.log.about.update(
             policy=policy.label,
@@ -128,9 +128,10 @@ class AttentionRun:
             read_bytes=np.array(engine.account.read_bits, np.int64) // 8,
             metadata_bytes=int(policy.metadata_of(slot_bytes) * meter.live.reshape(len(meter.live), -1).sum(1).max()),
             full_bytes=setting.layers * setting.kv_heads * setting.capacity * slot_bytes,
-            decisions="all layers" if policy.prompt_only or policy.spec.name == "full" else "layer 0",
+            # Who reads nothing but positions decides alike whatever a layer's inputs are.
+            decisions="all layers" if policy.prompt_only or policy.needs() == Needs() else "layer 0",
             missing_queries=engine.missing_queries,
-            oracle=policy.spec.oracle or needs.full_weights or needs.future,
+            oracle=policy.oracle,
             prompt_only=policy.prompt_only,
         )
 

@@ -103,6 +103,11 @@ def step_view(
         row = by_full_cache(slice(number, number + 1))[:, :, 0]
         return np.where((ids >= 0)[:, None, :], np.take_along_axis(row, np.maximum(ids, 0)[:, None, :], -1), 0)
 
+    def tokens() -> npt.NDArray[np.int32]:
+        if engine.tokens is None:
+            raise CapabilityError("the policy reads token ids, and this run has none")
+        return engine.tokens[:, : newest + 1]  # a model may have run a lower layer further ahead
+
     sources: dict[str, Callable[..., Any]] = {
         "weights": weights,
         "full_weights": full_weights,
@@ -112,11 +117,19 @@ def step_view(
         "values": values,
         "key_at": lambda position: slots.keys[block, position],
         "protected": lambda: setting.protect.mask(ids, newest, setting.prompt),
-        "tokens": lambda: engine.tokens,
+        "tokens": tokens,
         "layer": layer_sources,
         "future": lambda: by_full_cache(slice(number + 1, None)),
     }
-    return Step(setting, engine.needs, number, newest, block, ids, count, engine.budgets[block], sources)
+    live, counted, budget = (_read_only(part) for part in (ids, count, engine.budgets[block]))
+    return Step(setting, engine.needs, number, newest, block, live, counted, budget, sources)
+
+
+def _read_only(table: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """The engine's own numbers, as a policy may look at them."""
+    seen = table.view()
+    seen.flags.writeable = False
+    return seen
 
 
 def _gathered(table: Floats, rows: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]) -> Floats:

@@ -166,7 +166,8 @@ def test_no_weights_no_passkey(cli, monkeypatch, tmp_path):
     assert "evictlab trace fetch smollm2" in said
 
 
-def test_the_study_says_which_metric_ranks_policies(cli, tmp_path):
+def test_the_study_says_which_metric_ranks_policies(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("evictlab.experiments.attention_study.RESAMPLES", 50)
     words = ("-p", "window,tova,snapkv:window=8,oracle", "-b", "32,64", "-n", 2, "--seeds", "0:1", "-o", tmp_path)
     document = json.loads(cli("attention", "study", *words, "--json").stdout)
     assert len(document["rows"]) == 4 * 2 * 2

@@ -64,10 +64,10 @@ class Scissorhands(StepScorer):
     gqa: str = "mean"
 
     def __post_init__(self) -> None:
-        if self.history < 1 or not 0 <= self.drop <= 1 or not 0 <= self.decay < 1:
+        if self.history < 1 or self.recent < 0 or not 0 <= self.drop <= 1 or not 0 <= self.decay < 1:
             raise UsageError(
-                f"scissorhands: history={self.history} must be at least 1, drop={self.drop} from 0 to 1, and "
-                f"decay={self.decay} from 0 to below 1"
+                f"scissorhands: history={self.history} must be at least 1, recent={self.recent} not negative, "
+                f"drop={self.drop} from 0 to 1, and decay={self.decay} from 0 to below 1"
             )
 
     def needs(self) -> Needs:
@@ -98,7 +98,7 @@ class _Bursts(ScoredSession):
 
     def asked(self, layer: Layer) -> npt.NDArray[np.floating]:
         """What the last queries of the prompt gave: [streams of the layer, queries, n]."""
-        asked = min(self.policy.history, layer.n - layer.partial_queries)
+        asked = min(self.policy.history, layer.n - layer.missing_queries)
         return reduce_heads(layer.weights(asked), layer.kv_heads, self.policy.gqa)
 
     def given(self, step: Step) -> npt.NDArray[np.floating]:

@@ -63,6 +63,12 @@ class ExpectedAttention(PromptScorer):
     norm: bool = True
     epsilon: float = 0.0
 
+    def __post_init__(self) -> None:
+        if self.future < 1 or self.sink < 0:
+            raise UsageError(
+                f"expected_attention: future={self.future} must be at least 1, and sink={self.sink} not negative"
+            )
+
     def needs(self) -> Needs:
         """Return what it reads."""
         return Needs(keys=True, values=True, query_statistics=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ....traces.errors import UsageError
 from ..context import Layer
 from ..needs import Needs
 from ..prompt_scorer import PromptScorer
@@ -37,6 +38,10 @@ class KeyDiff(PromptScorer):
     """
 
     block: int = 0
+
+    def __post_init__(self) -> None:
+        if self.block < 0:
+            raise UsageError(f"keydiff: block={self.block} is no number of tokens; give 0 for one cut, or 1 and more")
 
     def needs(self) -> Needs:
         """Return what it reads."""

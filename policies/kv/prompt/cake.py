@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ....traces.errors import UsageError
 from ..actions import Action
 from ..context import Layer, Prompt, Step
 from ..needs import Needs
 from ..pooling import pool, reduce_heads
 from ..registry import KVPolicy, Session, kv_policy
 from ..setting import Setting
+from ..shares import at_least
 
 __all__ = ["Cake", "share_by_preference"]
 
@@ -64,6 +66,10 @@ class Cake(KVPolicy):
     tau1: float = 1.6
     tau2: float = 0.4
 
+    def __post_init__(self) -> None:
+        if min(self.tau1, self.tau2) <= 0:
+            raise UsageError(f"cake: tau1={self.tau1} and tau2={self.tau2} divide exponents: give numbers above 0")
+
     def needs(self) -> Needs:
         """Return what it reads."""
         return Needs(weights=True, window=self.window)
@@ -106,6 +112,7 @@ class _Cake(Session):
         if budget < prompt.n:
             preferences = np.array([preference for _, preference in scored])
             shares = share_by_preference(preferences, (budget - held) * len(scored), prompt.n - held) + held
+            (shares,) = at_least([shares], prompt.setting.protect.slots_with(policy.forced))
         actions: list[Action] = []
         for layer, (scores, _), slots in zip(prompt.layers, scored, shares.tolist(), strict=True):
             prompt.allocate(layer, np.full(len(scores), slots))

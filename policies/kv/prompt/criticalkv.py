@@ -7,14 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..actions import Action
-from ..context import Layer, Prompt, Step
+from ..context import Layer, Prompt
 from ..cut import top
 from ..needs import Needs
 from ..pooling import reduce_heads
 from ..prompt_scorer import PromptScorer
-from ..registry import Session, kv_policy
-from ..setting import Setting
+from ..registry import kv_policy
 from ..shares import uniform
 from .adakv import safe_slots, safeguarded
 from .snapkv import window_scores
@@ -86,47 +84,15 @@ class CriticalKV(PromptScorer):
         held = prompt.held(self.forced)
         return [safeguarded(of_layer[:, ~held], budget, int(held.sum()), self.alpha) for of_layer in scores]
 
-    def both(
+    def rank(
         self, layer: Layer, scores: Floats, counts: npt.NDArray[np.integer], held: npt.NDArray[np.bool_]
     ) -> Floats:
-        """Return the scores of both stages for a layer whose heads hold so many slots."""
+        """Return the scores of both stages: what the second one ranks depends on how many slots a head was given."""
         norms = reduce_heads(layer.projected_norms, layer.kv_heads, "none" if self.gqa == "none" else "mean")
         taken = np.maximum((counts * self.first).astype(np.int64), 1 if self.first > 0 else 0)
         if self.ada:
             taken = np.maximum(taken, safe_slots(layer.setting.budget, self.alpha))
         return two_stages(scores, norms, taken, held, self.epsilon)
-
-    def make(self, setting: Setting) -> Session:
-        """Return a session."""
-        return _TwoStages(self)
-
-
-class _TwoStages(Session):
-    """As `PromptScorer`'s, but what the second stage ranks depends on how many slots a head was given."""
-
-    def __init__(self, policy: CriticalKV) -> None:
-        self.policy = policy
-
-    def on_prompt(self, prompt: Prompt) -> list[Action]:
-        policy = self.policy
-        scores = [policy.score(layer) for layer in prompt.layers]
-        actions: list[Action] = []
-        for layer, of_layer, counts in zip(prompt.layers, scores, policy.share(prompt, scores), strict=True):
-            held = np.broadcast_to(prompt.held(policy.forced), of_layer.shape)
-            prompt.allocate(layer, counts)
-            actions.append(prompt.cut(layer, policy.both(layer, of_layer, counts, held), policy.forced))
-        return actions
-
-    def on_step(self, step: Step) -> list[Action]:
-        policy = self.policy
-        if not policy.interval or (step.step + 1) % policy.interval or not (step.count > step.budget).any():
-            return []
-        scores = np.zeros(step.ids.shape)
-        held = step.protected | (step.ids > step.newest - policy.forced)
-        for rows, layer in step.layers(policy.gqa):
-            scores[rows, : layer.n] = policy.both(layer, policy.score(layer), step.budget[rows], held[rows, : layer.n])
-        cut = step.cut(scores, forced=policy.forced)
-        return [] if cut is None else [cut]
 
 
 def two_stages(scores: Floats, norms: Floats, taken: Ints, held: npt.NDArray[np.bool_], epsilon: float) -> Floats:

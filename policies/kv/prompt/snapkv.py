@@ -61,6 +61,11 @@ class SnapKV(PromptScorer):
         """The window."""
         return self.window
 
+    @property
+    def whole_prompt(self) -> bool:
+        """Where all layers share, everything is resident until the last one is scored."""
+        return self.pool == "global"
+
     def score(self, layer: Layer) -> npt.NDArray[np.floating]:
         """Return the pooled attention of the window."""
         return reduce_heads(window_scores(layer, self.window, self.kernel, self.pooling), layer.kv_heads, self.gqa)

@@ -42,6 +42,10 @@ class StreamingLLM(StepScorer):
     sink: int = 4
     reindex: bool = True
 
+    def __post_init__(self) -> None:
+        if self.sink < 0:
+            raise UsageError(f"streaming_llm: sink={self.sink} is no number of tokens; give 0 or more")
+
     def session(self, setting: Setting) -> ScoredSession:
         """Return a session."""
         if setting.budget <= self.sink and setting.budget < setting.capacity:

@@ -110,7 +110,7 @@ class _Recurrences(ScoredSession):
     def prompt_scores(self, layer: Layer) -> npt.NDArray[np.floating] | None:
         if layer.n <= self.setting.budget:
             return None
-        asked = min(self.policy.window, layer.n - layer.partial_queries)
+        asked = min(self.policy.window, layer.n - layer.missing_queries)
         given = reduce_heads(layer.weights(asked), layer.kv_heads, self.policy.gqa)
         ids = np.broadcast_to(np.arange(layer.n), (len(given), layer.n))
         self.last[layer.streams, : layer.n] = np.maximum(np.arange(layer.n) - layer.n, -asked)

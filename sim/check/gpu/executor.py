@@ -206,7 +206,7 @@ class Executor:
             elif isinstance(action, Merge):
                 self._merge(layer, action)
             elif isinstance(action, Reposition):
-                self._reposition(layer, action)
+                self._reposition(layer, action, self.tensors.prompt + step)
 
     def leaving(self, layer: int, step: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Rows and ids of all that is evicted from a layer at a step."""
@@ -227,14 +227,14 @@ class Executor:
         self.merges[into] = max(self.merges.get(one, 0) for one in everyone) + 1
         self.caches[layer] = merge(self.caches[layer], row, action, self.members[into])
 
-    def _reposition(self, layer: int, action: Reposition) -> None:
+    def _reposition(self, layer: int, action: Reposition, newest: int) -> None:
         cache = self.caches[layer]
         turn = np.zeros(cache.ids.shape, np.int64) if cache.turn is None else cache.turn.copy()
         for row, slot, position in zip(action.streams, action.ids, action.positions, strict=True):
             turn[row, np.flatnonzero(cache.ids[row] == slot)] = position - slot
         for row in np.unique(action.streams):
             ids = cache.ids[row, : cache.count[row]]
-            self.shift[layer, row] = (ids + turn[row, : len(ids)]).max() - ids.max()
+            self.shift[layer, row] = (ids + turn[row, : len(ids)]).max() - newest
         self.turns += layer == 0
         self.caches[layer] = replace(cache, turn=turn)
 
