@@ -57,6 +57,11 @@ class PromptScorer(KVPolicy):
         return scores
 
     @property
+    def kept_queries(self) -> int:
+        """The window, where it is asked again."""
+        return self.needs().window if self.interval else 0
+
+    @property
     def prompt_only(self) -> bool:
         """Whether generated tokens stay."""
         return self.interval == 0

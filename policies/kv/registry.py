@@ -132,6 +132,16 @@ class KVPolicy:
         return self.metadata_bytes
 
     @property
+    def kept_queries(self) -> int:
+        """Last queries of each head that are kept while decoding, to be asked again; they take memory, too.
+
+        As many as `needs` declares, unless a policy says that it asks them at the end of the prompt only.
+        """
+        needs = self.needs()
+        most = max(needs.queries, needs.window)
+        return most if most > 1 else 0
+
+    @property
     def random(self) -> bool:
         """Whether results depend on the seed."""
         return self.spec.random

@@ -50,8 +50,6 @@ class Setting:
         Of each layer.
     indices : tuple of int
         The number of each layer in the model: the recorded ones may be a selection.
-    model_layers : int
-        Layers of the whole model.
     """
 
     layers: int
@@ -67,7 +65,6 @@ class Setting:
     scale: float = 1.0
     rotary: tuple[Rotary, ...] = ()
     indices: tuple[int, ...] = ()
-    model_layers: int = 0
 
     def rows(self, gqa: str) -> int:
         """Streams of one layer and sequence: KV heads, or query heads where each has a set of its own."""

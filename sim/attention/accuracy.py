@@ -41,7 +41,7 @@ class RecallRun:
     right : bool[sequences, queries]
     slots : float
         Live slots of a head, mean over the steps.
-    oracle : bool
+    oracle, prompt_only : bool
     """
 
     policy: str
@@ -49,6 +49,7 @@ class RecallRun:
     right: npt.NDArray[np.bool_] = field(repr=False)
     slots: float
     oracle: bool
+    prompt_only: bool
 
     @property
     def accuracy(self) -> float:
@@ -70,6 +71,7 @@ class RecallRun:
             "standard_error": self.standard_error,
             "live_slots": self.slots,
             "oracle": self.oracle,
+            "prompt_only": self.prompt_only,
         }
 
 
@@ -129,7 +131,6 @@ class RecallBench:
             scale=config.head_dim**-0.5,
             rotary=(Rotary(config.theta, config.head_dim, "half"),) * config.layers,
             indices=tuple(range(config.layers)),
-            model_layers=config.layers,
         )
 
     def run(
@@ -164,7 +165,7 @@ class RecallBench:
             if position in asked:
                 right[:, number] = logits.argmax(-1) == self.episodes.answers[:, number]
                 number += 1
-        return RecallRun(chosen.label, wanted.text, right, float(np.mean(live)), chosen.oracle)
+        return RecallRun(chosen.label, wanted.text, right, float(np.mean(live)), chosen.oracle, chosen.prompt_only)
 
     def metrics(
         self, policy: str | KVPolicy, budget: str | Budget, *, protect: str | Protect = "none", seed: int = 0
@@ -181,7 +182,14 @@ class RecallBench:
         _, engine, _ = self._engine(policy, budget, protect, seed)
         heads = self.model.config.heads
         rows = engine.rows
-        meter = Meter(self.references, heads, [None] * len(self.references), engine.slots, rows)
+        meter = Meter(
+            self.references,
+            heads,
+            [None] * len(self.references),
+            engine.slots,
+            rows,
+            lambda number: self._future_of(*divmod(number, self.sequences))(),
+        )
         engine.watch = meter
         for position in range(self.task.prompt, self.task.length):
             q, k, v = (

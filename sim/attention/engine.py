@@ -19,11 +19,11 @@ from ...policies.kv.setting import Setting
 from ...traces.attention.rotary import rotate
 from ...traces.errors import UsageError
 from .account import Account
-from .errors import ActionError
 from .kernels import attend
 from .log import PROMPT, ActionLog
 from .prompts import LayerPrompt
 from .recent import RecentQueries
+from .rules import check_budgets, check_protected, check_shares, readable
 from .slots import Slots
 from .views import step_view
 
@@ -128,7 +128,7 @@ class Engine:
         self.account = Account(self.slots, setting.layers)
         self.tokens: npt.NDArray[np.int32] | None = None
         self.missing_queries = 0
-        kept = max(self.needs.queries, self.needs.window, 1)
+        kept = max(policy.kept_queries, 1)
         self.recent = RecentQueries(len(self.budgets), self.group, kept, setting.head_dim, dtype)
 
     def streams(self, layers: slice) -> slice:
@@ -170,7 +170,7 @@ class Engine:
         self.budgets = self.budgets.copy()  # shared out for good: what a policy has kept of its view changes nothing
         self._slide_out(slice(0, self.setting.layers), n, PROMPT)
         self.slots.shrink()
-        self._check_budgets(slice(0, self.setting.layers), at_prompt=True)
+        check_shares(self)
         self.account.prompt(before, self.policy.whole_prompt)
 
     def _layer(self, layer: int, sequence: int, source: LayerPrompt) -> Layer:
@@ -248,7 +248,7 @@ class Engine:
             ids,
             count,
             slots.log_mass if slots.merged else None,
-            None if selected is None else self._checked(selected, ids, self.budgets[block]),
+            None if selected is None else readable(self, selected, ids, block),
             slots.keys.dtype.type(self.setting.scale),
             weights,
             out,
@@ -261,7 +261,7 @@ class Engine:
         self._carry_out(self.session.on_step(view), number)
         self._slide_out(layers, newest + 1, number)
         self.generated = number + 1
-        self._check_budgets(layers)
+        check_budgets(self, block, self.policy.slack + (self.generated if self.policy.prompt_only else 0))
         self.account.acted(layers)
         if selected is not None and self.record:
             self.log.selections.append((number, block.start, selected))
@@ -282,32 +282,11 @@ class Engine:
             keys[rows] = rotate(keys[rows], by, *how)
         return queries, keys
 
-    def _checked(
-        self, selected: Select, ids: npt.NDArray[np.int32], budgets: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
-        expected = (len(ids), self.group, ids.shape[1])
-        if selected.read.shape != expected:
-            raise ActionError(f"a selection of shape {selected.read.shape} was expected to be {expected}")
-        read = selected.read
-        if (read & (ids < 0)[:, None, :]).any():
-            raise ActionError("a selection reads slots that are not resident")
-        much = read.sum(2).max(1)
-        if not read.any(2).all():
-            raise ActionError("a selection reads nothing at all for some query")
-        allowed = budgets + 1 + self.policy.slack  # the newest token is above the budget, as where slots are evicted
-        if (much > allowed).any():
-            row = int(np.argmax(much > allowed))
-            raise ActionError(
-                f"{self.policy.label}: a query reads {int(much[row])} slots, and may read {int(allowed[row])}"
-            )
-        return read
-
     def _carry_out(self, actions: Sequence[Action], number: int) -> None:
         for action in actions:
-            if isinstance(action, Evict):
-                if not len(action.ids):
-                    continue
-                self._check_protected(action, number)
+            if isinstance(action, Evict) and not len(action.ids):
+                continue
+            check_protected(self, action, number)
             self.slots.apply(action)
             if self.record:
                 self.log.entries.append((number, action))
@@ -326,33 +305,3 @@ class Engine:
                 self.slots.apply(slid)
                 if self.record:
                     self.log.entries.append((number, slid))
-
-    def _check_protected(self, action: Evict, number: int) -> None:
-        prompt, protect = self.setting.prompt, self.setting.protect
-        held = protect.mask(action.ids, prompt + number, prompt) if protect.slots else np.zeros(0, bool)
-        if held.any():
-            at = int(np.argmax(held))
-            raise ActionError(
-                f"{self.policy.label} evicts slot {int(action.ids[at])} of stream {int(action.streams[at])}, "
-                f"which is protected ({protect})"
-            )
-
-    def _check_budgets(self, layers: slice, at_prompt: bool = False) -> None:
-        if self.policy.selects:  # its budget limits what is read, see `_checked`
-            return
-        block = self.streams(layers)
-        allowed = self.budgets[block] + (0 if at_prompt else self.policy.slack)
-        if self.policy.prompt_only and not at_prompt:
-            allowed = allowed + self.generated
-        over = self.slots.count[block] - allowed
-        if (over > 0).any():
-            row = int(np.argmax(over > 0))
-            raise ActionError(
-                f"{self.policy.label}: stream {block.start + row} holds {int(self.slots.count[block][row])} slots, "
-                f"and may hold {int(np.broadcast_to(allowed, over.shape)[row])}"
-            )
-        if at_prompt and self.policy.spec.name != "full":
-            total = self.setting.budget * len(self.budgets)
-            shared = int(np.minimum(self.budgets, self.setting.prompt).sum())
-            if shared > total:
-                raise ActionError(f"{self.policy.label} shared out {shared:,} slots, and there are {total:,}")

@@ -7,7 +7,7 @@ weighted by attention (arXiv 2512.07647); total variation equals tau, and ``tau 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,10 @@ class Meter:
     wo : sequence of float[heads * head_dim, d_model] or None
     slots : Slots
         Of the engine.
+    rows : int
+        Streams of a layer.
+    full : callable (int) -> float[heads, steps, tokens]
+        Full attention of a layer; asked for only where positions were changed, so that logits no longer tell.
 
     Attributes
     ----------
@@ -58,9 +62,10 @@ class Meter:
         wo: Sequence[npt.NDArray[np.floating] | None],
         slots: Slots,
         rows: int,
+        full: Callable[[int], npt.NDArray[np.floating]],
     ) -> None:
         steps, layers = references[0].lse.shape[0], len(references)
-        self.heads, self.wo, self.slots, self.rows = heads, wo, slots, rows
+        self.heads, self.wo, self.slots, self.rows, self.full = heads, wo, slots, rows, full
         self._projected = [reference.projected for reference in references]
         self._lse = np.stack([reference.lse for reference in references], axis=1)
         self._sink = np.stack([reference.sink for reference in references], axis=1)
@@ -76,11 +81,14 @@ class Meter:
         """Measure one step; what can be computed for all steps at once is left for later."""
         first, last = seen.streams.start // self.rows, seen.streams.stop // self.rows
         at, made = (seen.step, slice(first, last)), last - first
-        lse = seen.lse.reshape(made, self.heads) - self._lse[at]
-        mass = np.exp(lse if self.slots.merged else np.minimum(lse, 0.0))
-        on_sink = (seen.ids[:, :SINK] < SINK) & (seen.ids[:, :SINK] >= 0)
-        sink = (seen.weights[:, :, :SINK] * on_sink[:, None]).sum(-1).reshape(made, self.heads)
-        self.mass[at], self._kept_sink[at] = mass, sink * mass
+        if self.slots.shift[seen.streams].any():
+            self.mass[at], self._kept_sink[at] = self._looked_up(seen)
+        else:
+            lse = seen.lse.reshape(made, self.heads) - self._lse[at]
+            mass = np.exp(lse if self.slots.merged else np.minimum(lse, 0.0))
+            on_sink = (seen.ids[:, :SINK] < SINK) & (seen.ids[:, :SINK] >= 0)
+            sink = (seen.weights[:, :, :SINK] * on_sink[:, None]).sum(-1).reshape(made, self.heads)
+            self.mass[at], self._kept_sink[at] = mass, sink * mass
         self._away[at] = seen.out.reshape(made, self.heads, -1) - self._out[at]
         self.recall[at] = self._recall(seen, self._top[at])
         self.live[at] = seen.count.reshape(made, -1)
@@ -120,6 +128,19 @@ class Meter:
                 found[0, :, layer] = np.linalg.norm(change, axis=-1) / np.maximum(np.linalg.norm(truth, axis=-1), 1e-30)
                 found[1, :, layer] = np.abs(change).sum(-1) / np.maximum(np.abs(truth).sum(-1), 1e-30)
         return found
+
+    def _looked_up(self, seen: Attended) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+        """Full attention on the live slots, and on those among the first tokens: [layers, heads] each."""
+        first, group = seen.streams.start // self.rows, self.heads // self.rows
+        made = seen.streams.stop // self.rows - first
+        row = np.concatenate([self.full(first + number)[:, seen.step] for number in range(made)])
+        live = seen.ids >= 0
+        weights = np.take_along_axis(row, np.repeat(np.maximum(seen.ids, 0), group, axis=0), axis=1)
+        kept, sink = (
+            np.where(np.repeat(which, group, axis=0), weights, 0).sum(1).reshape(made, self.heads)
+            for which in (live, live & (seen.ids < SINK))
+        )
+        return kept, sink
 
     def _recall(self, seen: Attended, top: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         group = self.heads // self.rows

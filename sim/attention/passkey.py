@@ -145,7 +145,9 @@ class PasskeyBench:
             engine = self._engine(trial, chosen, wanted, kept, seed)
             engine.watch = lambda seen: live.append(float(seen.count.mean()))
             right.append([self._answers(trial, engine)])
-        return RecallRun(chosen.label, wanted.text, np.array(right), float(np.mean(live)), chosen.oracle)
+        return RecallRun(
+            chosen.label, wanted.text, np.array(right), float(np.mean(live)), chosen.oracle, chosen.prompt_only
+        )
 
     def _engine(self, trial: _Trial, policy: KVPolicy, budget: Budget, protect: Protect, seed: int) -> Engine:
         config = self.model.config
@@ -164,7 +166,6 @@ class PasskeyBench:
             scale=config.scale,
             rotary=rotary,
             indices=tuple(range(len(config.layers))),
-            model_layers=len(config.layers),
         )
         wo = [self._projection(layer) if policy.needs().projection else None for layer in range(len(config.layers))]
         engine = Engine(policy, setting, windows=[info.window for info in config.layers], wo=wo, record=False)

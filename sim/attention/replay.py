@@ -88,9 +88,10 @@ class Prepared:
 
     def future(self, layer: int, sequence: int) -> Callable[[], Floats]:
         """Full attention of every decoding step of a layer: [heads, steps, tokens]."""
-        return lambda: self._attention(layer)
+        return lambda: self.full_attention(layer)
 
-    def _attention(self, layer: int) -> Floats:
+    def full_attention(self, layer: int) -> Floats:
+        """Weights of every decoding step of a layer, kept once computed: [heads, steps, tokens]."""
         if layer not in self._kept:
             decode, info = self.request.n_decode, self.trace.manifest.layers[layer]
             q = self.q[layer][:, self.q[layer].shape[1] - decode :]
@@ -199,7 +200,6 @@ def replay_attention(
         scale=manifest.scale,
         rotary=tuple(Rotary(info.rope_theta, info.rotary_dim, info.pairing) for info in manifest.layers),
         indices=tuple(info.index for info in manifest.layers),
-        model_layers=manifest.n_layers,
     )
     engine = Engine(
         chosen,
@@ -211,7 +211,9 @@ def replay_attention(
         future=ready.future if chosen.needs().future or chosen.needs().full_weights else None,
         record=record,
     )
-    meter = Meter(ready.references, manifest.heads, ready.wo, engine.slots, setting.rows(chosen.gqa))
+    meter = Meter(
+        ready.references, manifest.heads, ready.wo, engine.slots, setting.rows(chosen.gqa), ready.full_attention
+    )
     engine.watch = meter
     engine.prompt(ready.prompts())
     recorded = [of_layer.shape[1] - one.n_decode for of_layer in ready.q]

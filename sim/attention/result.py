@@ -45,7 +45,8 @@ class AttentionRun:
     read_bytes : int64[steps]
         Keys, values and what a selection consults, read by the queries of a step.
     metadata_bytes : int
-        The most that the policy itself kept beside the slots.
+        The most that the policy itself kept beside the slots: numbers per slot, and queries to be asked again. What scoring
+        needs for a moment is not in it.
     full_bytes : int
         Keys and values of the uncompressed cache at the end.
     decisions : str
@@ -126,7 +127,7 @@ class AttentionRun:
             resident_bytes=np.array(engine.account.resident_bits, np.int64) // 8,
             peak_bytes=np.array(engine.account.peak_bits, np.int64) // 8,
             read_bytes=np.array(engine.account.read_bits, np.int64) // 8,
-            metadata_bytes=int(policy.metadata_of(slot_bytes) * meter.live.reshape(len(meter.live), -1).sum(1).max()),
+            metadata_bytes=_metadata(policy, setting, meter.live, slot_bytes),
             full_bytes=setting.layers * setting.kv_heads * setting.capacity * slot_bytes,
             # Who reads nothing but positions decides alike whatever a layer's inputs are.
             decisions="all layers" if policy.prompt_only or policy.needs() == Needs() else "layer 0",
@@ -174,6 +175,12 @@ class AttentionRun:
             f"AttentionRun({self.policy}, budget={self.budget}, mass={row['mass']:.3f}, "
             f"output_error={row['output_error']:.3f}, resident={row['resident_bytes']:,} B of {self.full_bytes:,} B)"
         )
+
+
+def _metadata(policy: KVPolicy, setting: Setting, live: npt.NDArray[np.int32], slot_bytes: int) -> int:
+    slots = int(live.reshape(len(live), -1).sum(1).max())
+    queries = policy.kept_queries * setting.layers * setting.sequences * setting.heads * (slot_bytes // 2)
+    return int(policy.metadata_of(slot_bytes) * slots) + queries
 
 
 def worst(values: npt.NDArray[np.float64], low: bool) -> float:

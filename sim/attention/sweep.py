@@ -195,12 +195,15 @@ BEST = "belady_mass"
 
 
 def _add_regret(rows: list[dict[str, Any]]) -> None:
-    """Add what each row keeps less than the optimum does with the same budget; NaN where that was not replayed."""
+    """Add what each row keeps less than the optimum does with the same budget.
+
+    NaN where that was not replayed, and for caches that may hold more.
+    """
 
     def cell(row: dict[str, Any]) -> tuple[str, str, str]:
         return row["trace"], row["request"], row["budget"]
 
     best = {cell(row): row["mass"] for row in rows if row["policy"] == BEST}
     for row in rows:
-        capped = row["policy"] != "full"
+        capped = row["policy"] != "full" and not row["prompt_only"]
         row["regret"] = best[cell(row)] - row["mass"] if capped and cell(row) in best else float("nan")

@@ -55,9 +55,16 @@ def step_view(
     def values() -> Floats:
         return _gathered(slots.values, rows, ids)
 
+    def last(window: int) -> Floats:
+        if window > recent.kept:
+            raise CapabilityError(
+                f"{engine.policy.label} asks {window} queries again and keeps {recent.kept}; let kept_queries say so"
+            )
+        return recent.last(block, window)
+
     @cache
     def weights_of_last(window: int) -> Floats:
-        logits = recent.last(block, window) @ keys().swapaxes(1, 2)[:, None]
+        logits = last(window) @ keys().swapaxes(1, 2)[:, None]
         logits *= slots.keys.dtype.type(setting.scale)
         if slots.merged:
             logits += slots.log_mass[rows, np.maximum(ids, 0)][:, None, None, :]
@@ -75,7 +82,7 @@ def step_view(
 
         return {
             "weights": lambda window: of_heads(weights_of_last(window))[:, :, :n],
-            "queries": lambda window: of_heads(recent.last(block, window)),
+            "queries": lambda window: of_heads(last(window)),
             "keys": lambda: keys()[part, :n],
             "values": lambda: values()[part, :n],
             "projected_norms": lambda: projected_norms(values()[part, :n], engine.wo[layer], heads),
@@ -111,11 +118,11 @@ def step_view(
     sources: dict[str, Callable[..., Any]] = {
         "weights": weights,
         "full_weights": full_weights,
-        "queries": lambda window: recent.last(block, window),
+        "queries": last,
         "weights_of_last": weights_of_last,
         "keys": keys,
         "values": values,
-        "key_at": lambda position: slots.keys[block, position],
+        "newest_keys": lambda: slots.keys[block, newest],
         "protected": lambda: setting.protect.mask(ids, newest, setting.prompt),
         "tokens": tokens,
         "layer": layer_sources,

@@ -164,7 +164,6 @@ def setting_of(batch: list[Prepared], budget: int, protect: Protect, seed: int) 
         scale=trace.scale,
         rotary=tuple(Rotary(info.rope_theta, info.rotary_dim, info.pairing) for info in trace.layers),
         indices=tuple(info.index for info in trace.layers),
-        model_layers=trace.n_layers,
     )
 
 

@@ -524,7 +524,7 @@ def test_weights_by_the_uncompressed_cache() -> None:
         full = text.future(1, 0)()[:2, step.step]
         live = step.ids[2, : step.count[2]]
         np.testing.assert_allclose(step.full_weights[2, :, : len(live)], full[:, live], atol=1e-12)
-        np.testing.assert_allclose(step.future()[2], text.future(1, 0)()[:2, step.step + 1 :], atol=1e-12)
+        np.testing.assert_allclose(step.future[2], text.future(1, 0)()[:2, step.step + 1 :], atol=1e-12)
         shown.append(step.full_weights[2].sum(-1).max())
         return []
 

@@ -291,9 +291,9 @@ OF_A_STEP: dict[str, tuple[Any, Needs]] = {
     "more weights than declared": (lambda step: step.weights_of_last(5), Needs(window=4)),
     "keys": (lambda step: step.keys, Needs(values=True)),
     "values": (lambda step: step.values, Needs(keys=True)),
-    "key_at": (lambda step: step.key_at(0), Needs(values=True)),
+    "newest_keys": (lambda step: step.newest_keys, Needs(values=True)),
     "tokens": (lambda step: step.tokens, Needs(keys=True)),
-    "future": (lambda step: step.future(), Needs(full_weights=True)),
+    "future": (lambda step: step.future, Needs(full_weights=True)),
     "keys of a layer": (lambda step: [layer.keys for _, layer in step.layers("mean")], Needs(values=True)),
     "weights of a layer": (lambda step: [layer.weights(2) for _, layer in step.layers("mean")], Needs(window=1)),
 }
@@ -317,10 +317,7 @@ def test_what_is_not_declared_cannot_be_read_at_a_step(what: str) -> None:
 
 
 def test_the_future_is_closed() -> None:
-    """A key that has not come, and this step's weights before its queries have attended."""
-    ahead = Scripted(Needs(keys=True), at_step=nothing(lambda step: step.key_at(step.newest + 1)))
-    with pytest.raises(FutureError, match="position 101 lies in the future: the newest token is 100"):
-        drive(ahead, texts(), PROMPT + DECODE)
+    """This step's weights, before its queries have attended."""
     early = Scripted(Needs(weights=True), at_select=lambda step: Select(step.weights > 0))
     with pytest.raises(FutureError, match="after its queries have attended"):
         drive(early, texts(), PROMPT + DECODE)
@@ -397,6 +394,10 @@ def test_what_is_protected_cannot_be_evicted() -> None:
         told: list[Action] = [Evict(*pairs((1, wrong)))]
         with pytest.raises(ActionError, match=f"evicts slot {wrong} of stream 1, which is protected"):
             drive(Scripted(at_prompt=lambda prompt: told), texts(), PROMPT + DECODE, Protect(sink=3, recent=2))
+    weights = np.full(2, 0.5)
+    joined: list[Action] = [Merge(1, np.array([2], np.int32), 9, weights, weights)]
+    with pytest.raises(ActionError, match="slot 2 of stream 1, which is protected"):
+        drive(Scripted(at_prompt=lambda prompt: joined), texts(), PROMPT + DECODE, Protect(sink=3, recent=2))
     fine: list[Action] = [Evict(*pairs((1, 3), (1, PROMPT - 3)))]
     drive(Scripted(at_prompt=lambda prompt: fine), texts(), PROMPT + DECODE, Protect(sink=3, recent=2))
 

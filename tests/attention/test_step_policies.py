@@ -70,7 +70,6 @@ def started(policy: str, q: Any, k: Any, prompt: int, budget: int, protect: str 
         protect=Protect.parse(protect),
         rotary=(Rotary(dim=dim),),
         indices=(7,),
-        model_layers=8,
     )
     engine = Engine(
         parse_kv_policy(policy),

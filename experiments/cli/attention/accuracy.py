@@ -58,9 +58,13 @@ def accuracy(
 
     evictlab attention accuracy --policy h2o,snapkv,oracle --budget 32,64,96
     """
+    from ....policies.kv.registry import parse_kv_policy
+
     policies, budgets = of.listed(policy), of.listed(budget)
     if task not in ("recall", "passkey"):
         raise UsageError(f"--task {task!r} is neither recall nor passkey")
+    for name in policies:  # before anything is computed
+        parse_kv_policy(name)
     if output is not None and output.suffix not in (".csv", ".json"):
         raise UsageError(f"--output {output}: rows can be written as .csv or .json")
     with progress_bar(len(policies) * len(budgets), quiet=quiet, unit="runs") as progress:
@@ -137,14 +141,18 @@ def _print(console: Any, document: dict[str, Any], words: str) -> None:
     console.print(
         Text(
             "right answers in %, with their standard error, and mean slots of a head in brackets; "
-            f"full cache {100 * document['full']:.1f}; * knows the future",
+            f"full cache {100 * document['full']:.1f}; * knows the future, + keeps generated tokens on top",
             style="dim",
         )
     )
     columns = []
     for budget in dict.fromkeys(row["budget"] for row in rows):
         mine = {row["policy"]: row for row in rows if row["budget"] == budget}
-        contest = {p: f"{100 * row['accuracy']:.1f}" for p, row in mine.items() if not row["oracle"] and p != "full"}
+        contest = {
+            policy: f"{100 * row['accuracy']:.1f}"
+            for policy, row in mine.items()
+            if not row["oracle"] and not row["prompt_only"] and policy != "full"
+        }
         best = max(contest.values(), key=float, default="") if len(contest) > 1 else ""
         cells = []
         for name in policies:
@@ -152,5 +160,6 @@ def _print(console: Any, document: dict[str, Any], words: str) -> None:
             text = f"{100 * row['accuracy']:5.1f} ±{100 * row['standard_error']:<4.1f} [{row['live_slots']:.0f}]"
             cells.append(Text(text, style="bold" if contest.get(name) == best else ""))
         columns.append(([f"budget {budget}"], cells))
-    oracles = {row["policy"] for row in rows if row["oracle"]}
-    print_table(console, (["policy"], [Text(name + " *" * (name in oracles)) for name in policies]), columns)
+    marks = {row["policy"]: " *" if row["oracle"] else " +" if row["prompt_only"] else "" for row in rows}
+    marks["full"] = ""
+    print_table(console, (["policy"], [Text(name + marks[name]) for name in policies]), columns)

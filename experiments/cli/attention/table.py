@@ -109,14 +109,14 @@ def _reads_less(means: dict[str, dict[str, Any]]) -> bool:
 
 
 def _best(means: dict[str, dict[str, Any]], column: str) -> set[str]:
-    """Contestants that show the best value; none where there is no contest."""
+    """Contestants that show the best value; none where there is no contest. Whoever holds more than the budget is none."""
     if column not in _HIGHER | _LOWER:
         return set()
     kind = "percent" if column in _HIGHER | {"regret"} else "error"
     shown = {
-        p: _cell(m[column], kind)
-        for p, m in means.items()
-        if not m["oracle"] and p != "full" and m[column] == m[column]
+        policy: _cell(mean[column], kind)
+        for policy, mean in means.items()
+        if not mean["oracle"] and not mean["prompt_only"] and policy != "full" and mean[column] == mean[column]
     }
     if len(shown) < 2:
         return set()

@@ -75,6 +75,11 @@ class Scissorhands(StepScorer):
         return Needs(weights=True, window=self.history)
 
     @property
+    def kept_queries(self) -> int:
+        """None: they are asked at the end of the prompt only."""
+        return 0
+
+    @property
     def forced(self) -> int:
         """The newest tokens."""
         return self.recent

@@ -106,6 +106,11 @@ class Paging(KVPolicy):
         return Needs(weights=True, window=self.window)
 
     @property
+    def kept_queries(self) -> int:
+        """None: they are asked at the end of the prompt only."""
+        return 0
+
+    @property
     def metadata_bytes(self) -> int:
         """As large as the policy's state for so many tokens is, per token."""
         return -(-_bytes(self.inner.make(CacheSetting(_TOKENS, _TOKENS))) // _TOKENS)

@@ -75,6 +75,11 @@ class Cake(KVPolicy):
         return Needs(weights=True, window=self.window)
 
     @property
+    def kept_queries(self) -> int:
+        """None: they are asked at the end of the prompt only."""
+        return 0
+
+    @property
     def forced(self) -> int:
         """The window."""
         return self.window

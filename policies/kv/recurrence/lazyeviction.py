@@ -74,6 +74,11 @@ class LazyEviction(StepScorer):
         return Needs(weights=True, window=self.window)
 
     @property
+    def kept_queries(self) -> int:
+        """None: they are asked at the end of the prompt only."""
+        return 0
+
+    @property
     def forced(self) -> int:
         """The newest slots."""
         return self.window

@@ -106,7 +106,7 @@ class _Pages(Session):
         return []
 
     def select(self, step: Step) -> Select:
-        key, last = step.key_at(step.newest), step.newest // self.policy.page
+        key, last = step.newest_keys, step.newest // self.policy.page
         least, most = (table[step.streams] for table in self._tables(key.dtype))
         least[:, last] = np.minimum(least[:, last], key)
         most[:, last] = np.maximum(most[:, last], key)
