@@ -60,6 +60,8 @@ def from_words(cls: type[_T], name: str, settings: Sequence[str], what: str, hin
             raise UsageError(f"{what} {':'.join([name, *settings])!r}: {setting!r} is not of the form parameter=value")
         if key not in fields:
             raise UnknownNameError(f"parameter of {name}", key, fields, hint)
+        if key in values:
+            raise UsageError(f"{what} {':'.join([name, *settings])!r}: {key} is given twice")
         values[key] = _value(name, fields[key], value.strip())
     return cls(**values)
 

@@ -17,12 +17,12 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...traces.errors import EvictlabError
+from ...traces.errors import EvictlabError, UsageError
 from ..page import Block
 from .attention_page import TITLE, blocks_of, draw, page, summary
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...sim.check.gpu.closed_loop import Text
     from ...traces.attention import AttentionTrace
 
-__all__ = ["BUDGETS", "POLICIES", "PROTECT", "Checked", "check", "extent", "main"]
+__all__ = ["BUDGETS", "POLICIES", "PROTECT", "Checked", "check", "extent", "main", "try_out"]
 
 POLICIES = ("full", "window", "snapkv", "adakv", "tova", "h2o")
 """One of each kind: all slots, by position, once at the prompt, heads of several lengths, at every step by a row or by sums."""
@@ -124,6 +124,28 @@ def extent(quick: bool, budgets: Sequence[str] | None, repeats: int | None) -> d
     return {name: usual[name] if value is None else value for name, value in asked.items()}
 
 
+def try_out(folder: Path) -> None:
+    """See whether results can be written into a folder, before minutes of work; it is left as it was.
+
+    Raises
+    ------
+    UsageError
+        It is a file, cannot be made, or nothing can be written into it.
+    """
+    new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = "it is a file" if folder.is_file() else error.strerror or error
+        raise UsageError(f"--out {folder}: no folder that can be written ({why}); name another one") from error
+    finally:
+        for path in new:
+            with suppress(OSError):
+                path.rmdir()
+
+
 def check(
     trace: AttentionTrace,
     *,
@@ -160,8 +182,10 @@ def check(
     Raises
     ------
     UsageError
-        The device is not there; a budget lies below what is protected.
+        The device or the file of weights is not there; a budget lies below what is protected.
     """
+    if weights not in (None, "none") and not Path(weights).is_file():
+        raise UsageError(f"--weights {weights}: there is no such file; name a .gguf file, or none for no closed loop")
     import torch
 
     from ...sim.check.attention import check_attention
@@ -257,7 +281,6 @@ def _closed_loop(
 
 def _text(trace: AttentionTrace, weights: str | Path | None, request: int) -> Text:
     from ...sim.check.gpu.closed_loop import read_text
-    from ...traces.errors import UsageError
     from ...traces.record.attention import find_smollm2, load_model
 
     path = Path(weights) if weights is not None else find_smollm2()
@@ -340,6 +363,7 @@ def _main(given: argparse.Namespace, command: str, say: Callable[[str], None]) -
 
     if given.threads:
         torch.set_num_threads(given.threads)
+    try_out(given.out)
     options = extent(given.quick, given.budget.split(",") if given.budget else None, given.repeats)
     found = check(
         open_attention(given.trace),

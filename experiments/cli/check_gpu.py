@@ -91,6 +91,7 @@ def attention(
 
     if kernel not in ("sdpa", "eager"):
         raise UsageError(f"--attention {kernel} is neither sdpa nor eager")
+    study.try_out(out)
     words = sys.argv[1:]
     command = shlex.join(["evictlab", *words]) if words[:2] == ["check", "gpu"] else "evictlab check gpu attention"
     found = study.check(

@@ -73,7 +73,9 @@ class Prompt:
         """
         rows = scores.shape[0]
         ids = np.broadcast_to(np.arange(self.n, dtype=np.int32), (rows, self.n))
-        held = np.broadcast_to(self.held(forced), (rows, self.n))
+        held = np.broadcast_to(self.held(forced) & ~layer.gone, (rows, self.n))
+        # What slides out of the layer's window leaves anyway: it takes no place from what can still be seen.
+        scores = np.where(layer.gone, -np.inf, scores) if layer.window is not None else scores
         marks = lowest(scores, ids, self.n - self.budgets[layer.streams], held)
         row, position = np.nonzero(marks)
         return Evict((row + layer.streams.start).astype(np.int32), position.astype(np.int32))

@@ -60,6 +60,8 @@ class Layer:
         What computes each part when it is asked for.
     missing_queries : int
         Queries of the prompt that were not recorded, the first ones.
+    window : int or None
+        Sliding window of the layer.
     """
 
     index: int
@@ -70,6 +72,13 @@ class Layer:
     streams: slice
     sources: dict[str, Callable[..., Any]] = field(repr=False, default_factory=dict)
     missing_queries: int = 0
+    window: int | None = None
+
+    @property
+    def gone(self) -> npt.NDArray[np.bool_]:
+        """Keys of a prompt that the layer's sliding window takes from the next query, whatever the policy: bool[n]."""
+        ids = np.arange(self.n)
+        return ids <= self.n - (self.n + 1 if self.window is None else self.window)
 
     @property
     def heads(self) -> int:

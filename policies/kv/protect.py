@@ -41,7 +41,7 @@ class Protect:
         """
         if text.strip().lower() in ("", "none"):
             return cls()
-        values = {}
+        values: dict[str, int] = {}
         for word in text.split(","):
             name, equals, number = word.strip().partition("=")
             if name not in ("sink", "boundary", "recent") or not equals or not number.strip().isdigit():
@@ -49,6 +49,8 @@ class Protect:
                     f"protection {word.strip()!r} is none of sink=N, boundary=N and recent=N; "
                     "for example: --protect sink=4,recent=16"
                 )
+            if name in values:
+                raise UsageError(f"protection {text!r} gives {name} twice")
             values[name] = int(number)
         return cls(**values)
 

@@ -180,6 +180,9 @@ class KVPolicy:
 _SPECS: dict[str, KVSpec] = {}
 _P = TypeVar("_P", bound=type[KVPolicy])
 _HERE = Path(__file__).parent
+MOST = 10**9
+"""Parameters of the command line stay below: beyond, arrays of them would not fit into anything."""
+
 _PLUGIN = "evictlab_kv_plugin_"  # begins the module name of a policy that was loaded from a file
 
 
@@ -297,18 +300,22 @@ def parse_kv_policy(text: str | KVPolicy) -> KVPolicy:
         return text
     name, *settings = text.strip().split(":")
     if name.endswith(".py"):
-        spec = load_kv_policy(name)
-        made: KVPolicy = from_words(spec.params, spec.name, settings, "KV policy", "")
-        return made
+        return _made(load_kv_policy(name), settings)
     own = name.strip().lower().replace("-", "_")
     if own not in kv_policy_names():
         from ..registry import policy_names
 
-        if own in policy_names():
+        if own.partition("+")[0] in policy_names():
             paging: Any = kv_spec("paging").params
             return paging(policy=text.strip())  # type: ignore[no-any-return]
-    spec = kv_spec(own)
-    found: KVPolicy = from_words(
-        spec.params, spec.name, settings, "KV policy", f"See: evictlab attention policies {own}"
-    )
+    return _made(kv_spec(own), settings)
+
+
+def _made(spec: KVSpec, settings: list[str]) -> KVPolicy:
+    """A policy with parameters from the command line."""
+    hint = f"See: evictlab attention policies {spec.name}" if spec.family != "plug-in" else ""
+    found: KVPolicy = from_words(spec.params, spec.name, settings, "KV policy", hint)
+    for name, value in found.parameters().items():
+        if isinstance(value, float | int) and not 0 <= value < MOST:
+            raise UsageError(f"{spec.name}: {name}={value} is not a number from 0 to {MOST:g}")
     return found

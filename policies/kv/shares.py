@@ -65,7 +65,9 @@ def pooled(prompt: Prompt, scores: list[Floats], pool: str, forced: int = 0) -> 
     groups = [list(range(len(scores)))] if pool == "global" else [[number] for number in range(len(scores))]
     counts: list[Ints] = [np.zeros(0, np.int64)] * len(scores)
     for members in groups:
-        rows = np.concatenate([scores[number][:, free] for number in members])
+        # What slides out of a layer's window leaves anyway: it wins no place.
+        seen = [np.where(prompt.layers[number].gone, -np.inf, scores[number]) for number in members]
+        rows = np.concatenate([of_layer[:, free] for of_layer in seen])
         kept = top(rows.reshape(1, -1), min(each * len(rows), rows.size)).reshape(rows.shape).sum(1) + own
         for number in members:
             counts[number], kept = kept[: len(scores[number])], kept[len(scores[number]) :]

@@ -8,6 +8,9 @@ from ...traces.errors import UnitError, UsageError
 
 __all__ = ["Budget"]
 
+MOST = 10**9
+"""Slots beyond which more make no difference, whatever the text."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -50,7 +53,7 @@ class Budget:
                 if not 0 < share <= 100:
                     raise UsageError(f"a budget of {self.text} is not between 0% and 100% of the prompt")
                 return max(int(prompt * share / 100), 1)
-            slots = int(self.text)
+            slots = min(int(self.text), MOST)
         except ValueError:
             raise UnitError(
                 f"a budget of {self.text!r} is neither slots per KV head (64) nor a share of the prompt (10%)"

@@ -154,7 +154,7 @@ class Engine:
         )
         self.missing_queries = max(one.missing_for(self.needs) for one in flat)
         for number, one in enumerate(flat):
-            held = one.q.reshape(self.rows, self.group, -1, dim)
+            held = one.q.reshape(self.rows, self.group, one.q.shape[1], dim)
             self.recent.fill(slice(number * self.rows, (number + 1) * self.rows), held)
         tokens = [one.tokens for one in prompts[0]]
         if all(of_sequence is not None for of_sequence in tokens):
@@ -188,6 +188,7 @@ class Engine:
             streams=slice(first, first + self.rows),
             sources=sources,
             missing_queries=source.missing_queries,
+            window=self.windows[layer],
         )
 
     def step(

@@ -68,11 +68,11 @@ class Meter:
         self.heads, self.wo, self.slots, self.rows, self.full = heads, wo, slots, rows, full
         self._projected = [reference.projected for reference in references]
         self._lse = np.stack([reference.lse for reference in references], axis=1)
-        self._sink = np.stack([reference.sink for reference in references], axis=1)
+        self._rest = np.stack([reference.rest for reference in references], axis=1)
         self._out = np.stack([reference.out for reference in references], axis=1)
         self._top = np.stack([reference.top for reference in references], axis=1)
         self._away = np.full(self._out.shape, np.nan, self._out.dtype)  # of the outputs
-        self._kept_sink = np.full((steps, layers, heads), np.nan)
+        self._kept_rest = np.full((steps, layers, heads), np.nan)
         self.mass = np.full((steps, layers, heads), np.nan)
         self.recall = np.full((steps, layers, heads), np.nan)
         self.live = np.zeros((steps, layers, rows), np.int32)
@@ -82,13 +82,13 @@ class Meter:
         first, last = seen.streams.start // self.rows, seen.streams.stop // self.rows
         at, made = (seen.step, slice(first, last)), last - first
         if self.slots.shift[seen.streams].any():
-            self.mass[at], self._kept_sink[at] = self._looked_up(seen)
+            self.mass[at], self._kept_rest[at] = self._looked_up(seen)
         else:
             lse = seen.lse.reshape(made, self.heads) - self._lse[at]
             mass = np.exp(lse if self.slots.merged else np.minimum(lse, 0.0))
-            on_sink = (seen.ids[:, :SINK] < SINK) & (seen.ids[:, :SINK] >= 0)
-            sink = (seen.weights[:, :, :SINK] * on_sink[:, None]).sum(-1).reshape(made, self.heads)
-            self.mass[at], self._kept_sink[at] = mass, sink * mass
+            # Summed over the rest itself: one less the sinks' share would leave the rounding of their large weights.
+            rest = np.einsum("sgc,sc->sg", seen.weights, seen.ids >= SINK, dtype=np.float64).reshape(made, self.heads)
+            self.mass[at], self._kept_rest[at] = mass, rest * mass
         self._away[at] = seen.out.reshape(made, self.heads, -1) - self._out[at]
         self.recall[at] = self._recall(seen, self._top[at])
         self.live[at] = seen.count.reshape(made, -1)
@@ -96,9 +96,8 @@ class Meter:
     @cached_property
     def mass_beyond_sink(self) -> npt.NDArray[np.float64]:
         """See the class."""
-        rest = 1 - self._sink
         with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = np.where(rest > 1e-6, (self.mass - self._kept_sink) / rest, np.nan)
+            beyond = np.where(self._rest > 1e-9, self._kept_rest / self._rest, np.nan)
         return np.asarray(beyond if self.slots.merged else np.clip(beyond, 0, 1))
 
     @cached_property
@@ -130,17 +129,17 @@ class Meter:
         return found
 
     def _looked_up(self, seen: Attended) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-        """Full attention on the live slots, and on those among the first tokens: [layers, heads] each."""
+        """Full attention on the live slots, and on those beyond the first tokens: [layers, heads] each."""
         first, group = seen.streams.start // self.rows, self.heads // self.rows
         made = seen.streams.stop // self.rows - first
         row = np.concatenate([self.full(first + number)[:, seen.step] for number in range(made)])
         live = seen.ids >= 0
         weights = np.take_along_axis(row, np.repeat(np.maximum(seen.ids, 0), group, axis=0), axis=1)
-        kept, sink = (
-            np.where(np.repeat(which, group, axis=0), weights, 0).sum(1).reshape(made, self.heads)
-            for which in (live, live & (seen.ids < SINK))
+        kept, rest = (
+            np.where(np.repeat(which, group, axis=0), weights, 0).sum(1, dtype=np.float64).reshape(made, self.heads)
+            for which in (live, seen.ids >= SINK)
         )
-        return kept, sink
+        return kept, rest
 
     def _recall(self, seen: Attended, top: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
         group = self.heads // self.rows

@@ -132,6 +132,11 @@ class LayerPrompt:
     def statistics(self) -> tuple[Floats, Floats]:
         """Mean and covariance of the recorded queries before rotation, without the first four positions."""
         n = self.k.shape[1]
+        if self.q.shape[1] < 2:
+            raise CapabilityError(
+                f"the policy asks for the mean and covariance of the prompt's queries, and {self.q.shape[1]} were recorded; "
+                "record more: evictlab trace record attention --prompt-queries all"
+            )
         positions = np.arange(n - self.q.shape[1], n)
         kept = positions >= min(STATISTICS_SKIP, n - 1)
         plain = rotate(

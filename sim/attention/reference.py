@@ -26,8 +26,8 @@ class Reference:
     ----------
     out : float[steps, heads, head_dim]
     lse : float64[steps, heads]
-    sink : float[steps, heads]
-        Mass on the first `SINK` tokens.
+    rest : float64[steps, heads]
+        Mass on all but the first `SINK` tokens.
     top : int32[steps, heads, k]
         The keys of largest weight, largest first; -1 where the query sees fewer.
     projected : float[steps, d_model] or None
@@ -36,7 +36,7 @@ class Reference:
 
     out: Floats
     lse: npt.NDArray[np.float64]
-    sink: Floats
+    rest: npt.NDArray[np.float64]
     top: npt.NDArray[np.int32]
     projected: Floats | None
 
@@ -114,7 +114,7 @@ def reference_of(
     return Reference(
         np.ascontiguousarray(out),
         lse.T.copy(),
-        weights[:, :, :SINK].sum(-1).T.copy(),
+        weights[:, :, SINK:].sum(-1, dtype=np.float64).T.copy(),
         largest.swapaxes(0, 1),
         projected,
     )

@@ -18,7 +18,9 @@ from ...policies.kv.protect import Protect
 from ...policies.kv.registry import KVPolicy, parse_kv_policy
 from ...policies.kv.setting import Rotary, Setting
 from ...traces.attention import AttentionRequest, AttentionTrace
-from ...traces.errors import CapabilityError, UsageError
+from ...traces.attention.layer import LayerTensors
+from ...traces.attention.verify import TOLERANCES
+from ...traces.errors import CapabilityError, TraceError, UsageError
 from .budget import Budget
 from .engine import Engine
 from .metrics import Meter
@@ -31,7 +33,7 @@ __all__ = ["Prepared", "prepare", "replay_attention"]
 Floats = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prepared:
     """One request of a trace, converted and with its full attention computed: shared by all policies.
 
@@ -56,6 +58,9 @@ class Prepared:
     references: list[Reference]
     dtype: np.dtype[Any]
     _kept: dict[int, Floats] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"Prepared({self.trace.name}, request={self.request.id}, layers={self.layers}, {self.dtype})"
 
     @property
     def layers(self) -> int:
@@ -118,12 +123,16 @@ def prepare(trace: AttentionTrace, request: int = 0, *, dtype: npt.DTypeLike = n
     CapabilityError
         The model caps its logits, which the engine does not.
     UsageError
-        Nothing was decoded.
+        There is no such request, or nothing was decoded.
+    TraceError
+        The stored log-sum-exp is not that of the queries and keys.
     """
     if trace.manifest.softcap is not None:
         raise CapabilityError(
             f"{trace.name}: the model caps its logits (softcap), which the attention engine does not do"
         )
+    if not 0 <= request < len(trace.requests):
+        raise UsageError(f"{trace.name} has {len(trace.requests)} requests, numbered from 0; there is none {request}")
     one = trace.requests[request]
     if one.n_decode < 1:
         raise UsageError(f"{trace.name}, request {one.id}: it decodes nothing, so there is nothing to replay")
@@ -145,7 +154,22 @@ def prepare(trace: AttentionTrace, request: int = 0, *, dtype: npt.DTypeLike = n
         )
         for i, info in enumerate(trace.manifest.layers)
     ]
+    for layer, reference, info in zip(one.layers, references, trace.manifest.layers, strict=True):
+        _check_recorded(trace, layer, reference, info.index)
     return Prepared(trace, one, q, k, v, wo, references, kind)
+
+
+def _check_recorded(trace: AttentionTrace, layer: LayerTensors, reference: Reference, index: int) -> None:
+    """Refuse a trace whose stored log-sum-exp is not that of its queries and keys."""
+    if layer.lse is None:
+        return
+    stored = np.asarray(layer.lse)[:, layer.lse.shape[1] - len(reference.lse) :].T
+    off, tolerance = float(np.abs(reference.lse - stored).max()), TOLERANCES[trace.manifest.dtype]
+    if off > tolerance:
+        raise TraceError(
+            f"{trace.name}, layer {index}: attention computed from its queries and keys is not what the model had: the "
+            f"log-sum-exp is off by {off:.3g} nats (at most {tolerance:g}). See: evictlab attention info {trace.path or ''}"
+        )
 
 
 def replay_attention(

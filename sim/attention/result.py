@@ -48,7 +48,7 @@ class AttentionRun:
         The most that the policy itself kept beside the slots: numbers per slot, and queries to be asked again. What scoring
         needs for a moment is not in it.
     full_bytes : int
-        Keys and values of the uncompressed cache at the end.
+        Keys and values of the uncompressed cache at the end; a layer with a sliding window holds that much of it.
     decisions : str
         Where what was decided is what the policy would decide in the model: ``"all layers"`` or ``"layer 0"``.
     missing_queries : int
@@ -128,7 +128,10 @@ class AttentionRun:
             peak_bytes=np.array(engine.account.peak_bits, np.int64) // 8,
             read_bytes=np.array(engine.account.read_bits, np.int64) // 8,
             metadata_bytes=_metadata(policy, setting, meter.live, slot_bytes),
-            full_bytes=setting.layers * setting.kv_heads * setting.capacity * slot_bytes,
+            full_bytes=sum(
+                setting.kv_heads * min(setting.capacity, window or setting.capacity) * slot_bytes
+                for window in engine.windows
+            ),
             # Who reads nothing but positions decides alike whatever a layer's inputs are.
             decisions="all layers" if policy.prompt_only or policy.needs() == Needs() else "layer 0",
             missing_queries=engine.missing_queries,

@@ -30,12 +30,15 @@ def check_protected(engine: Engine, action: Action, number: int) -> None:
     if not protect.slots or not isinstance(action, Evict | Merge):
         return
     ids = action.ids if isinstance(action, Evict) else action.sources
+    streams = action.streams if isinstance(action, Evict) else np.full(len(ids), action.stream)
     held = protect.mask(ids, prompt + number, prompt)
+    if any(window is not None for window in engine.windows):  # what slides out of a window is beyond protection
+        reach = np.array([engine.setting.capacity if window is None else window for window in engine.windows])
+        held &= ids > prompt + number + 1 - reach[streams // engine.per_layer]
     if held.any():
         at = int(np.argmax(held))
-        stream = action.streams[at] if isinstance(action, Evict) else action.stream
         raise ActionError(
-            f"{engine.policy.label} evicts slot {int(ids[at])} of stream {int(stream)}, which is protected ({protect})"
+            f"{engine.policy.label} evicts slot {int(ids[at])} of stream {int(streams[at])}, which is protected ({protect})"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,19 @@ def test_manifests(what: str, folder: Path) -> None:
     with pytest.raises(FormatError, match=words) as told:
         open_attention(folder)
     assert str(told.value).startswith(f"{path}: ")
+
+
+def test_a_manifest_is_refused_in_whole_sentences(folder: Path) -> None:
+    """The nearest name ends in a question mark, after which no full stop comes."""
+    path = folder / "manifest.json"
+    facts = json.loads(path.read_text())
+    for changed, words in (
+        ({"dtype": "float64"}, "unknown dtype 'float64'. Did you mean 'float16' or 'bfloat16' or 'float32'?"),
+        ({"dtype": "q"}, "unknown dtype 'q'. Known: bfloat16, float16, float32."),
+        ({"kv_heads": 0}, "kv_heads is 0, not a whole number from 1 up."),
+    ):
+        path.write_text(json.dumps(facts | changed))
+        assert refusal(folder, layer=None) == f"{path}: {words}"
 
 
 LAYERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -160,6 +174,11 @@ SHAPES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda t: t.update(q=t["q"][:, :5].copy(), lse=t["lse"][:, :5].copy()),
         "q holds 5 queries of 26 positions, of which 6 are decoded",
     ),
+    "more queries than positions": (
+        lambda t: t.update(q=np.zeros((4, 30, 8), np.float16), lse=np.zeros((4, 30), np.float32)),
+        "q holds 30 queries, and there are only 26 positions: more queries than positions",
+    ),
+    "bits of bfloat16": (lambda t: t.update(v=t["v"].view(np.uint16)), "v is bfloat16, and the manifest says float16"),
     "x of another width": (
         lambda t: t.update(x=np.zeros((26, 31), np.float16)),
         r"x has the shape \[26, 31\], .* \[26, 32\]",
@@ -176,6 +195,21 @@ def test_tensors_that_contradict_the_manifest(what: str, folder: Path) -> None:
     with pytest.raises(FormatError, match=words) as told:
         open_attention(folder).request(0).layers[1].k32()
     assert str(told.value).startswith(str(folder / LAYER))
+
+
+def test_a_manifest_that_says_bfloat16_of_float16_files(folder: Path) -> None:
+    """It is said what the file holds, not what the manifest made of it."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "bfloat16"}))
+    assert "k is float16, and the manifest says bfloat16" in refusal(folder)
+
+
+def test_a_layer_that_was_not_told_that_it_holds_bfloat16(tmp_path: Path) -> None:
+    trace = random_attention(layers=1, heads=2, kv_heads=1, head_dim=8, prompt=20, decode=6, dtype="bfloat16")
+    request = trace.request(0)
+    untold = replace(request, layers=(replace(request.layers[0], bfloat16=False),))
+    with pytest.raises(FormatError, match="bfloat16 is False, and the manifest says bfloat16"):
+        write_attention(replace(trace, requests=(untold,)), tmp_path / "t")
 
 
 def test_an_unknown_number_type(folder: Path) -> None:

@@ -15,6 +15,8 @@ import typer
 from tiny_gguf import network, write_gguf
 from typer.testing import CliRunner
 
+from evictlab.experiments.checks.attention import main as alone
+from evictlab.experiments.checks.attention import try_out
 from evictlab.experiments.cli.check_gpu import commands
 from evictlab.experiments.cli.guard import Command
 from evictlab.policies.kv.actions import Evict, Merge, Pin, PruneChannels, Quantise, Reposition, Select
@@ -714,6 +716,44 @@ def test_without_a_gpu_the_command_says_so_and_names_the_processor(folder, tmp_p
 )
 def test_a_word_that_means_nothing_is_refused(words, said, folder, tmp_path):
     assert said in cli(folder, "--out", tmp_path / "none", *words, code=2).stderr
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    def work(*given, **options):
+        raise AssertionError("it has begun to work")
+
+    monkeypatch.setattr(checking, "check_attention", work)
+
+
+@pytest.mark.usefixtures("no_work")
+def test_weights_that_are_named_and_not_there_are_refused_at_once(folder, tmp_path):
+    result = cli(*few(folder, tmp_path / "out", "--weights", tmp_path / "nope.gguf"), code=2)
+    assert f"--weights {tmp_path / 'nope.gguf'}: there is no such file" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_work")
+@pytest.mark.parametrize("main", [False, True])
+@pytest.mark.parametrize(("place", "why"), [("mine.txt", "it is a file"), ("mine.txt/new/out", "Not a directory")])
+def test_a_place_that_cannot_hold_results_is_refused_at_once(place, why, main, folder, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    words = few(folder, tmp_path / place, "--weights", "none")
+    if main:
+        assert alone(list(map(str, words))) == 2
+        said = capsys.readouterr().err
+    else:
+        said = cli(*words, code=2).stderr
+    assert f"--out {tmp_path / place}: no folder that can be written ({why})" in said
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_trying_a_place_leaves_it_as_it_was(tmp_path):
+    try_out(tmp_path / "a" / "b")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine.txt").write_text("mine")
+    try_out(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_without_weights_the_closed_loop_is_left_out_with_a_line(folder, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -408,6 +409,53 @@ def test_the_command_writes_what_it_says(files, tmp_path, monkeypatch):
     trace = open_attention(tmp_path / "t")
     assert (facts["sha256"], facts["n_prompt"], facts["n_decode"]) == (trace.sha256, 30, 6)
     assert [layer["index"] for layer in facts["layers"]] == [1]
+
+
+def test_a_text_that_is_not_utf8_is_named_with_the_byte_before_the_model_is_loaded(tmp_path):
+    (tmp_path / "bin.txt").write_bytes(b"a" * 20_000 + b"caf\xe9 noir")
+    (tmp_path / "model.gguf").write_bytes(b"not looked at")
+    words = ("--text", tmp_path / "bin.txt", "--out", tmp_path / "t", "--model", tmp_path / "model.gguf")
+    result = run_command(*words)
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'bin.txt'}, byte 20,003: 0xe9 is not UTF-8" in result.stderr
+    assert not (tmp_path / "t").exists()
+
+
+def test_quiet_is_quiet_with_a_hugging_face_folder_too(folders, tmp_path):
+    """transformers draws its bars on stderr; whoever loads a model after us still gets them."""
+    (tmp_path / "book.txt").write_text(TEXT)
+    words = ("--text", tmp_path / "book.txt", "--out", tmp_path / "t", "--prompt", 30, "--decode", 6)
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    result = run_command(*words, "--model", folders["llama"], "--quiet")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert transformers.utils.logging.is_progress_bar_enabled() == shown
+
+
+@pytest.mark.parametrize("left", [[], ["tokenizer_config.json"]])
+def test_a_folder_without_a_tokenizer_is_named(left, folders, tmp_path):
+    """transformers would make an empty one, and the text would be said to be two tokens long."""
+    folder = shutil.copytree(folders["llama"], tmp_path / "model")
+    for path in folder.glob("*token*"):
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(FormatError, match="model: it has no tokenizer"):
+        record_attention(folder, TEXT, out=tmp_path / "t", prompt=20, decode=6, prompt_queries=8)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_tokenizer_that_cannot_be_loaded_is_named(folders, tmp_path):
+    folder = shutil.copytree(folders["llama"], tmp_path / "model")
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(FormatError, match="model: transformers cannot load its tokenizer"):
+        load_hugging_face(folder).encode(TEXT)
+
+
+def test_a_tokenizer_of_bytes_needs_no_vocabulary(folders, tmp_path):
+    folder = shutil.copytree(folders["llama"], tmp_path / "model")
+    for path in folder.glob("*token*"):
+        path.unlink()
+    transformers.ByT5Tokenizer().save_pretrained(folder)
+    assert load_hugging_face(folder).encode("ab") == [ord("a") + 3, ord("b") + 3, 1]
 
 
 def saved(config, folder):

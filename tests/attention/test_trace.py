@@ -16,6 +16,7 @@ import pytest
 
 from evictlab.traces.attention import (
     AttentionTrace,
+    LayerInfo,
     Manifest,
     Steps,
     open_attention,
@@ -461,6 +462,55 @@ def test_a_trace_tells_what_it_is() -> None:
     assert "<th>recorded queries</th><td>the last 10 positions</td>" in trace._repr_html_()
     assert repr(trace.request(0).layers[0]).startswith("LayerTensors(k=[2, 26, 8], v=[2, 26, 8], q=[4, 10, 8]")
     assert trace.group == 2
+
+
+@pytest.mark.parametrize(
+    ("windows", "words"),
+    [
+        ((None, None), "none"),
+        ((16, None), "16 tokens in some layers"),
+        ((16, 16), "16 tokens in all layers"),
+        ((16, 4), "4, 16 tokens in all layers"),
+    ],
+)
+def test_windows_are_said_to_be_where_they_are(windows: tuple[int | None, ...], words: str) -> None:
+    layers = [LayerInfo(i, 1e4, 8, window=window) for i, window in enumerate(windows)]
+    assert full(layers=layers).facts()["window"] == words
+
+
+def test_a_program_is_told_numbers_and_a_person_sentences(tmp_path: Path) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from evictlab.experiments.cli.attention.info import info
+
+    app = typer.Typer()
+    app.command()(info)
+    folder = write_attention(full(n_layers=30), tmp_path / "t")
+    told = json.loads(CliRunner().invoke(app, [str(folder), "--json"]).stdout)
+    assert (
+        told
+        | {
+            "requests": 1,
+            "layers": [0, 1],
+            "layers_of_model": 30,
+            "heads": 4,
+            "kv_heads": 2,
+            "head_dim": 8,
+            "rope_theta": [1e4, 1e4],
+            "windows": [None, None],
+            "prompt": [20],
+            "decode": [6],
+            "recorded_queries": [10],
+            "bytes_per_token": 30 * 64,  # key and value, 2 heads, 8 coordinates, 2 bytes
+            "bytes_per_token_and_layer": 64,
+        }
+        == told
+    )
+    found = verify_attention(open_attention(folder))
+    assert (told["verdict"], told["verified"]) == (found.verdict, str(found))
+    assert told["largest_lse_error_nats"] == found.max_lse_error
+    assert "the last 10 positions" in CliRunner().invoke(app, [str(folder)]).stdout
 
 
 def test_a_manifest_survives_json() -> None:

@@ -124,12 +124,20 @@ def check_layer(layer: LayerTensors, manifest: Manifest, tokens: int, n_prompt: 
                 f"{name} has the shape {list(array.shape)}, and the manifest and the request say {list(want)}",
                 hint="Heads, head_dim and d_model come from manifest.json, tokens from token_ids in requests.parquet.",
             )
-        if array.dtype.name != dtype or layer.bfloat16 != (m.dtype == "bfloat16"):
-            found = "bfloat16" if layer.bfloat16 and dtype != "float32" else array.dtype.name
+        if array.dtype.name != dtype:
+            found = "bfloat16" if array.dtype.name == "uint16" else array.dtype.name  # its bits are held so
             raise FormatError(
                 layer.source, f"{name} is {found}, and the manifest says {m.dtype if dtype == stored else dtype}"
             )
-    if not tokens - n_prompt <= queries <= tokens:
+    if layer.bfloat16 != (m.dtype == "bfloat16"):
+        raise FormatError(layer.source, f"bfloat16 is {layer.bfloat16}, and the manifest says {m.dtype}")
+    if queries > tokens:
+        raise FormatError(
+            layer.source,
+            f"q holds {queries} queries, and there are only {tokens} positions: more queries than positions",
+            hint="Each position has one query per head; q holds those of the last positions.",
+        )
+    if queries < tokens - n_prompt:
         raise FormatError(
             layer.source,
             f"q holds {queries} queries of {tokens} positions, of which {tokens - n_prompt} are decoded ones",

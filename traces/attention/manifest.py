@@ -199,7 +199,9 @@ class Manifest:
                 raise TraceError(f"layers is {given['layers']!r}, not a list")
             return cls(**{**given, "layers": tuple(LayerInfo(**_known(LayerInfo, layer)) for layer in given["layers"])})
         except TraceError as error:
-            raise FormatError(path, str(error).rstrip(".")) from error
+            # An unknown name comes with a second sentence, the nearest ones, which may end in a question mark.
+            problem, _, hint = str(error).partition(". ")
+            raise FormatError(path, problem.rstrip("."), hint=hint) from error
 
 
 def _known(kind: type, facts: Any) -> Mapping[str, Any]:

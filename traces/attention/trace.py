@@ -194,6 +194,7 @@ class AttentionTrace:
         m = self.manifest
         indices = ", ".join(str(layer.index) for layer in m.layers)
         windows = sorted({layer.window for layer in m.layers if layer.window is not None})
+        where = "some" if any(layer.window is None for layer in m.layers) else "all"
         thetas = dict.fromkeys(
             "none" if not layer.rotary_dim else f"{layer.pairing}, theta {layer.rope_theta:g}" for layer in m.layers
         )
@@ -206,7 +207,7 @@ class AttentionTrace:
             "head_dim": f"{m.head_dim}",
             "dtype": m.dtype,
             "rotation": "; ".join(thetas),
-            "window": f"{', '.join(map(str, windows))} tokens in some layers" if windows else "none",
+            "window": f"{', '.join(map(str, windows))} tokens in {where} layers" if windows else "none",
             "prompt": f"{_range([request.n_prompt for request in self.requests])} tokens",
             "decode": f"{_range([request.n_decode for request in self.requests])} tokens, {m.mode}",
             "bytes per token": f"{format_bytes(m.token_bytes)} per layer, {format_bytes(m.token_bytes * m.n_layers)} in all",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import options as of
 from ..guard import FAILURE
 from ..table import show
+
+if TYPE_CHECKING:
+    from ....traces.attention import AttentionTrace, Verification
 
 __all__ = ["info"]
 
@@ -27,11 +30,10 @@ def info(
 
     opened = open_attention(trace)
     found = verify_attention(opened)
-    facts = {**opened.facts(), "verified": str(found)}
     if json:
         from json import dumps
 
-        typer.echo(dumps({"schema": 1, "name": opened.name, "sha256": opened.sha256, **facts}, indent=1))
+        typer.echo(dumps({"schema": 1, **_values(opened, found)}, indent=1))
     else:
         from rich.console import Console
         from rich.table import Table
@@ -42,8 +44,40 @@ def info(
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        for what, words in facts.items():
+        for what, words in {**opened.facts(), "verified": str(found)}.items():
             table.add_row(what, Text(words))
         show(console, table, whole=True)
     if not found.ok:
         raise typer.Exit(FAILURE)
+
+
+def _values(trace: AttentionTrace, found: Verification) -> dict[str, Any]:
+    """Numbers as numbers, for a program; a list has an entry per request or per recorded layer."""
+    m, requests = trace.manifest, trace.requests
+    return {
+        "name": trace.name,
+        "sha256": trace.sha256,
+        "model": m.model,
+        "requests": len(requests),
+        "layers": [layer.index for layer in m.layers],
+        "layers_of_model": m.n_layers,
+        "heads": m.heads,
+        "kv_heads": m.kv_heads,
+        "head_dim": m.head_dim,
+        "dtype": m.dtype,
+        "rope_theta": [layer.rope_theta if layer.rotary_dim else None for layer in m.layers],
+        "windows": [layer.window for layer in m.layers],
+        "prompt": [request.n_prompt for request in requests],
+        "decode": [request.n_decode for request in requests],
+        "recorded_queries": [int(request.layers[0].q.shape[1]) for request in requests],
+        "bytes_per_token": m.token_bytes * m.n_layers,
+        "bytes_per_token_and_layer": m.token_bytes,
+        "output_weights": any(opened() is not None for opened in trace.projections),
+        "mode": m.mode,
+        "text": m.source,
+        "recorder": m.recorder,
+        "licence": m.licence,
+        "verdict": found.verdict,
+        "verified": str(found),
+        "largest_lse_error_nats": found.max_lse_error,
+    }

@@ -24,7 +24,7 @@ KEPT = "What is kept"
 def record_attention(
     text: Annotated[Path, typer.Option(metavar="FILE", help="What the model reads, UTF-8.")],
     output: Annotated[
-        Path, typer.Option("--output", "--out", "-o", metavar="FOLDER", help="Of the trace; must not exist.")
+        Path, typer.Option("--output", "--out", "-o", metavar="FOLDER", help="Of the trace; new or empty.")
     ],
     model: Annotated[
         Path | None,

@@ -159,10 +159,11 @@ class _Tokens(Session):
     def on_prompt(self, prompt: Prompt) -> list[Action]:
         """Let the policy see the prompt as a string of requests; what it does not hold in the end leaves."""
         window = min(self.policy.window, prompt.n)
-        before, free = prompt.n - window, ~prompt.held()
-        early = np.flatnonzero(free[:before]).astype(np.int32)
+        before = prompt.n - window
         actions: list[Action] = []
         for layer in prompt.layers:
+            free = ~prompt.held() & ~layer.gone
+            early = np.flatnonzero(free[:before]).astype(np.int32)
             used = np.zeros((layer.streams.stop - layer.streams.start, window, prompt.n), bool)
             if window:
                 given = reduce_heads(layer.weights(window), layer.kv_heads, self.policy.gqa)

@@ -26,6 +26,7 @@ from ...errors import FormatError, UsageError
 from .config import ModelConfig, Tap
 from .exact import causal_attention
 from .gguf_file import file_sha256
+from .quiet import no_bars
 
 __all__ = ["HuggingFaceModel", "load_hugging_face"]
 
@@ -71,9 +72,10 @@ def load_hugging_face(folder: str | Path) -> HuggingFaceModel:
         hint = "Name the folder that holds config.json and the weights, or a .gguf file."
         raise FormatError(folder, "there is no config.json", hint=hint)
     try:
-        network: Any = AutoModelForCausalLM.from_pretrained(
-            str(folder), attn_implementation=NAME, local_files_only=True
-        )
+        with no_bars():
+            network: Any = AutoModelForCausalLM.from_pretrained(
+                str(folder), attn_implementation=NAME, local_files_only=True
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FormatError(folder, f"transformers cannot load it ({error})") from error
     return HuggingFaceModel(network.float().eval(), folder)
@@ -121,8 +123,14 @@ class HuggingFaceModel:
             return self._logits(token_ids, last)
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, with what the model's tokenizer puts around it at the beginning."""
-        ids: list[int] = AutoTokenizer.from_pretrained(str(self._folder), local_files_only=True)(text)["input_ids"]
+        """Token ids of a text, with what the model's tokenizer puts around it at the beginning.
+
+        Raises
+        ------
+        FormatError
+            The folder has no tokenizer, or one that cannot be loaded.
+        """
+        ids: list[int] = _tokenizer(self._folder)(text)["input_ids"]
         return ids
 
     def projection(self, layer: int) -> dict[str, Any]:
@@ -215,6 +223,29 @@ class HuggingFaceModel:
             f"{self._folder}: {why}. A trace can describe rotary models with plain softmax attention, "
             "such as Llama, Qwen, Mistral, Gemma 3 or SmolLM2"
         )
+
+
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "spiece.model")
+"""Files in which tokenizers keep their words."""
+
+
+def _tokenizer(folder: Path) -> Any:
+    made, why = None, None
+    try:
+        with no_bars():
+            made = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # whatever transformers stumbles over
+        why = error
+    # Without a file transformers may make an empty tokenizer, to which every text is one unknown word; only a kind
+    # that declares no files, such as one of bytes, is whole without them.
+    own = [*getattr(made, "vocab_files_names", {}).values()]
+    settings = [] if made is None or own else ["tokenizer_config.json"]
+    if not any((folder / name).is_file() for name in (*own, *settings, *_VOCABULARIES)):
+        hint = "Copy its tokenizer.json and tokenizer_config.json to the weights, from where the model is from."
+        raise FormatError(folder, "it has no tokenizer, so no text can be read", hint=hint) from why
+    if why is not None:
+        raise FormatError(folder, f"transformers cannot load its tokenizer ({why})") from why
+    return made
 
 
 _OLD_NAMES = ("rope_theta", "rope_local_base_freq")

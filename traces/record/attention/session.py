@@ -86,16 +86,16 @@ def record_attention(
     Raises
     ------
     UsageError
-        The text is too short, a layer does not exist, the model is not known, or `out` is taken.
+        The text is too short or not UTF-8, a layer does not exist, the model is not known, or `out` is taken.
     FormatError
         The weights cannot be read.
     """
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):  # said now, not after the work
         raise UsageError(f"{folder} exists and is not empty; remove it first, or choose another name")
-    loaded = open_model(model) if isinstance(model, (str, Path)) else model
     source = text.name if isinstance(text, Path) else "a text"
-    words = text.read_text(encoding="utf-8") if isinstance(text, Path) else text
+    words = _read(text) if isinstance(text, Path) else text
+    loaded = open_model(model) if isinstance(model, (str, Path)) else model
     plan = make_plan(
         loaded.config,
         prompt,
@@ -136,6 +136,16 @@ def open_model(path: str | Path) -> Recordable:
     from .forward import load_model
 
     return load_model(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}, byte {error.start:,}: {error.object[error.start]:#04x} is not UTF-8 ({error.reason}). "
+            "If it is text in another encoding, convert it first: iconv -f LATIN1 -t UTF-8"
+        ) from error
 
 
 def _enough(model: Recordable, text: str, plan: Plan, source: str) -> list[int]:

@@ -70,8 +70,11 @@ def _made(file: GGUFFile) -> Tokenizer:
         return _byte_level(file, DIGITS[splitting])
     from transformers import AutoTokenizer
 
+    from .quiet import no_bars
+
     try:
-        converted = AutoTokenizer.from_pretrained(str(file.path.parent), gguf_file=file.path.name)
+        with no_bars():
+            converted = AutoTokenizer.from_pretrained(str(file.path.parent), gguf_file=file.path.name)
     except Exception as error:  # whatever the conversion stumbles over
         hint = "Give the model as a Hugging Face folder instead."
         raise FormatError(file.path, f"transformers cannot make its tokenizer ({error})", hint=hint) from error
