@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..traces.errors import UsageError
@@ -79,6 +80,8 @@ METRICS = {
 """What is correlated with accuracy; errors with their sign turned, so that a good metric is near +1."""
 
 RESAMPLES = 2000
+LEAST = 3
+"""Policies below which there is nothing to rank."""
 
 Run = tuple[str, str, str, int]
 Rows = list[dict[str, Any]]
@@ -95,16 +98,29 @@ def plan(
     Raises
     ------
     UsageError
-        A budget that is no number of slots, or a policy that is none: said before hours of runs.
+        A budget that is no number of slots, or a policy that is none, or too few policies that the budgets can hold: said
+        before hours of runs.
     """
+    from ..policies.kv.protect import BudgetError, Protect
     from ..policies.kv.registry import parse_kv_policy
 
     for budget in budgets:
         if not budget.isdigit():
             raise UsageError(f"a budget of the study is a number of slots, such as 64, not {budget!r}")
-    for policy in policies:
-        parse_kv_policy(policy)
-    return [(p, b, k, s) for s in seeds for p in policies for b in budgets for k in protections]
+    fitting: list[tuple[str, str, str]] = []
+    for policy in dict.fromkeys(policies):
+        made = parse_kv_policy(policy)
+        for budget in dict.fromkeys(budgets):
+            for protection in protections:
+                with suppress(BudgetError):  # a window larger than the budget: no such run
+                    Protect.parse(protection).check(int(budget), made.forced, made.label)
+                    fitting.append((policy, budget, protection))
+    contestants = {policy for policy, _, _ in fitting if not parse_kv_policy(policy).oracle}
+    if len(contestants) < LEAST:
+        raise UsageError(
+            f"a rank correlation over {len(contestants)} policies says nothing; name at least {LEAST} that the budgets can hold"
+        )
+    return [(*each, seed) for seed in seeds for each in fitting]
 
 
 def measure(
@@ -142,7 +158,7 @@ def reproduction(rows: Rows) -> Reproduction:
         name="study",
         title="Which trace metric tells how many answers survive eviction",
         remarks=_remarks(frame, contest, table),
-        rows=[{str(name): value for name, value in row.items()} for row in cells.to_dict("records")],
+        rows=rows,
         blocks=[
             _block(table, with_oracles),
             _differences(table),
@@ -297,6 +313,8 @@ def _draw(cells: pd.DataFrame, table: dict[str, Draws]) -> Figure:
     for axes in figure.axes[::3]:
         axes.set_ylabel("share of right answers")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    handles.append(figure.axes[0].scatter([], [], marker="x", color="black"))
-    figure.legend(handles, [*labels, "oracle"], loc="outside right upper", frameon=False, fontsize=9)
+    if cells["oracle"].any():
+        handles.append(figure.axes[0].scatter([], [], marker="x", color="black"))
+        labels.append("oracle")
+    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
     return figure

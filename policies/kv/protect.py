@@ -9,7 +9,11 @@ import numpy.typing as npt
 
 from ...traces.errors import UsageError
 
-__all__ = ["Protect"]
+__all__ = ["BudgetError", "Protect"]
+
+
+class BudgetError(UsageError):
+    """A budget is below what is protected, or a policy's own window."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Protect:
 
         Raises
         ------
-        UsageError
+        BudgetError
             With the arithmetic.
         """
         recent, least = max(self.recent, forced), self.slots_with(forced)
@@ -106,7 +110,7 @@ class Protect:
             parts = [f"{self.sink} sink", f"{self.boundary} boundary", f"{recent} recent"]
             if forced > self.recent:
                 parts[2] += f" (the window of {who})"
-            raise UsageError(
+            raise BudgetError(
                 f"a budget of {budget} slots is below what is protected: {' + '.join(parts)} = {least}. "
                 f"Give {who} at least {max(least, 1)}, or protect less."
             )

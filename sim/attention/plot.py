@@ -74,13 +74,16 @@ def _few_ticks(figure: Figure, summary: pd.DataFrame) -> None:
     """Name the budgets on the axes of slots: a logarithmic axis over one decade would name one number."""
     from ...traces.units import format_bytes
 
-    budgets = sorted({round(value) for value in summary.loc[summary["policy"] != "full", "live_slots"]})
+    summary = summary[summary["policy"] != "full"]
+    if summary.empty:
+        return
+    budgets = sorted({round(value) for value in summary["live_slots"]})
     apart: list[int] = []
     for value in budgets:
         if not apart or value > 1.35 * apart[-1]:
             apart.append(value)
     for axes in figure.axes[:2]:
         axes.set_xticks(apart, [str(value) for value in apart])
-    sizes = sorted(summary.loc[summary["policy"] != "full", "resident_bytes"])
+    sizes = sorted(summary["resident_bytes"])
     ticks = [sizes[0], (sizes[0] * sizes[-1]) ** 0.5, sizes[-1]] if sizes[-1] > 1.5 * sizes[0] else [sizes[0]]
     figure.axes[2].set_xticks(ticks, [format_bytes(round(value)) for value in ticks])

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...policies.kv.protect import Protect
+from ...policies.kv.protect import BudgetError, Protect
 from ...policies.kv.registry import parse_kv_policy
 from ...traces.errors import CapabilityError, ResultError, UsageError
 from .budget import Budget
@@ -52,7 +52,7 @@ class AttentionTable:
     runs : list of AttentionRun
         With their arrays and action logs, where they were kept.
     refused : dict of str to str
-        Policies that lack what the trace would have to hold, and why.
+        Policies that lack what the trace would have to hold, or whose window a budget cannot hold, and why.
     trace : dict
         Where the trace comes from.
     """
@@ -154,18 +154,14 @@ def sweep_attention(
     Raises
     ------
     UsageError
-        A budget below what is protected, or no policy that the trace could be replayed with.
+        Nothing could be replayed; the message says why, for each policy.
     """
     protection = protect if isinstance(protect, Protect) else Protect.parse(protect)
-    chosen = [parse_kv_policy(policy) for policy in policies]
-    asked = [Budget.parse(budget) for budget in budgets]
+    chosen = list({policy.label: policy for policy in map(parse_kv_policy, policies)}.values())
+    asked = list(dict.fromkeys(Budget.parse(budget) for budget in budgets))
+    if not chosen or not asked:
+        raise UsageError("name at least one policy and one budget")
     numbers = range(len(trace.requests)) if requests is None else requests
-    for number in numbers:  # before anything is computed
-        for policy in chosen:
-            for budget in asked:
-                slots = budget.slots(trace.requests[number].n_prompt)
-                if policy.spec.name != "full":
-                    protection.check(slots, policy.forced, policy.label)
     table = AttentionTable(trace={"name": trace.name, "sha256": trace.sha256, **trace.facts()})
     for number in numbers:
         ready = prepare(trace, number)
@@ -179,14 +175,17 @@ def sweep_attention(
                     except CapabilityError as error:
                         table.refused[policy.label] = str(error)
                         continue
+                    except BudgetError as error:
+                        table.refused[f"{policy.label} at {budget.text}"] = str(error)
+                        continue
                     table.rows.append(run.row() | (measure(run) if measure else {}))
                     if keep_runs:
                         table.runs.append(run)
                     if progress is not None:
                         progress(1)
-    _add_regret(table.rows)
     if not table.rows:
         raise UsageError("; ".join(f"{name}: {why}" for name, why in table.refused.items()))
+    _add_regret(table.rows)
     return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -81,6 +82,63 @@ def test_what_makes_no_sense_is_refused(cli, folder, words, lesson):
     given = {"--policy": "window", "--budget": "16", **dict(zip(words[::2], words[1::2], strict=True))}
     flat = [word for pair in given.items() for word in pair]
     assert lesson in cli("attention", folder, *flat, code=2).stderr
+
+
+def test_a_budget_below_a_window_leaves_that_cell_out_and_says_why(cli, folder):
+    done = cli("attention", folder, "--policy", "window,snapkv", "--budget", "16,40", "-q")
+    assert "snapkv at 16 is left out" in done.stderr and "32 recent (the window of snapkv) = 32" in done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith(("window", "snapkv"))] == [
+        "window",
+        "window",
+        "snapkv",
+    ]
+    words = ("-p", "window,snapkv,h2o:accumulate=full", "-b", "16,40", "-n", 2, "--json")
+    document = json.loads(cli("attention", "accuracy", *words).stdout)
+    assert list(document["refused"]) == ["snapkv at 16"]
+    assert [row["oracle"] for row in document["rows"] if row["policy"].startswith("h2o")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("words", "lesson"),
+    [
+        (("--request", "1"), "has 1 requests, numbered from 0; there is none 1"),
+        (("--policy", ","), "at least one policy and one budget"),
+        (("--policy", "window:x=1:x=2"), "unknown parameter"),
+        (("--policy", "snapkv:window=4:window=8"), "window is given twice"),
+        (("--policy", "quest:dense=-1"), "dense=-1 is not a number from 0"),
+        (("--policy", "criticalkv:first=nan"), "first=nan is not a number from 0"),
+        (("--protect", "sink=1,sink=2"), "gives sink twice"),
+    ],
+)
+def test_more_that_makes_no_sense(cli, folder, words, lesson):
+    given = {"--policy": "window", "--budget": "16", **dict(zip(words[::2], words[1::2], strict=True))}
+    assert lesson in cli("attention", folder, *(word for pair in given.items() for word in pair), code=2).stderr
+
+
+def test_the_full_cache_alone_can_be_drawn_and_a_huge_budget_is_a_budget(cli, folder, tmp_path):
+    cli("attention", folder, "-p", "full", "-b", "99999999999", "--plot", tmp_path / "full.png")
+    rows = json.loads(cli("attention", folder, "-p", "tova", "-b", "99999999999", "--json").stdout)["rows"]
+    assert rows[0]["mass"] == pytest.approx(1)
+    assert rows[0]["mass_beyond_sink"] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_trace_whose_attention_is_not_the_model_s_is_refused(cli, folder, tmp_path):
+    copy = tmp_path / "wrong"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    (copy / "manifest.json").write_text(json.dumps({**manifest, "scale": 2 * manifest["scale"]}))
+    said = cli("attention", copy, "-p", "window", "-b", "16", code=1).stderr
+    assert "log-sum-exp is off by" in said and "evictlab attention info" in said
+
+
+def test_options_of_the_other_task_are_refused(cli):
+    assert "--question is for --task passkey" in cli("attention", "accuracy", "--question", "after", code=2).stderr
+
+
+def test_a_study_of_two_policies_says_nothing(cli, tmp_path):
+    said = cli("attention", "study", "-p", "window,snapkv", "-b", "24", "-o", tmp_path, code=2).stderr
+    assert "over 1 policies says nothing" in said
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_trace_that_is_not_there(cli):

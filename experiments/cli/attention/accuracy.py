@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,16 @@ import typer
 
 from ....traces.errors import UsageError
 from .. import options as of
+from ..guard import say
 from ..progress import progress_bar
 from .replay import Protection
 
 __all__ = ["accuracy"]
 
-POLICIES = "random,window,streaming_llm,lru,tova,h2o,lazyeviction,snapkv,snapkv:interval=1,keydiff,oracle"
+POLICIES = (
+    "random,window,streaming_llm,lru,tova,h2o,lazyeviction:window=8,snapkv:window=8,"
+    "snapkv:window=8:interval=1,keydiff,oracle"
+)
 
 
 def accuracy(
@@ -35,13 +40,14 @@ def accuracy(
     ] = "recall",
     sequences: Annotated[int, typer.Option("--sequences", "-n", min=2, help="Texts that are asked about.")] = 24,
     question: Annotated[
-        str, typer.Option(metavar="after|before", help="Asked after the caches are cut, or before (passkey).")
-    ] = "after",
+        str | None,
+        typer.Option(metavar="after|before", help="Asked after the caches are cut (default), or before (passkey)."),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A .gguf of llama or gemma3 (passkey); default: the fetched SmolLM2."),
     ] = None,
-    pairs: Annotated[int, typer.Option(min=1, help="Pairs that a prompt states (recall).")] = 32,
+    pairs: Annotated[int | None, typer.Option(min=1, help="Pairs that a prompt states (recall); default: 32.")] = None,
     length: Annotated[int, typer.Option(min=64, help="Tokens of a text.")] = 256,
     seed: of.Seed = 0,
     output: Annotated[
@@ -58,13 +64,25 @@ def accuracy(
 
     evictlab attention accuracy --policy h2o,snapkv,oracle --budget 32,64,96
     """
+    from ....policies.kv.protect import BudgetError
     from ....policies.kv.registry import parse_kv_policy
+    from ....sim.attention.budget import Budget
+    from ....traces.errors import CapabilityError
 
     policies, budgets = of.listed(policy), of.listed(budget)
     if task not in ("recall", "passkey"):
         raise UsageError(f"--task {task!r} is neither recall nor passkey")
-    for name in policies:  # before anything is computed
-        parse_kv_policy(name)
+    chosen = [parse_kv_policy(name) for name in policies]  # before anything is computed
+    asked = [Budget.parse(size) for size in budgets]
+    if not chosen or not asked:
+        raise UsageError("name at least one policy and one budget")
+    for option, value, of_task in (
+        ("question", question, "passkey"),
+        ("model", model, "passkey"),
+        ("pairs", pairs, "recall"),
+    ):
+        if value is not None and task != of_task:
+            raise UsageError(f"--{option} is for --task {of_task}")
     if output is not None and output.suffix not in (".csv", ".json"):
         raise UsageError(f"--output {output}: rows can be written as .csv or .json")
     with progress_bar(len(policies) * len(budgets), quiet=quiet, unit="runs") as progress:
@@ -72,23 +90,33 @@ def accuracy(
             from ....sim.attention.accuracy import RecallBench
             from ....sim.attention.recall import RecallTask
 
-            bench: Any = RecallBench(sequences, seed, RecallTask.of_length(length, pairs))
+            bench: Any = RecallBench(sequences, seed, RecallTask.of_length(length, pairs or 32))
         else:
-            bench = _passkey(model, sequences, length, question, seed)
+            bench = _passkey(model, sequences, length, question or "after", seed)
         rows = []
-        for name in policies:
-            for size in budgets:
-                rows.append(bench.run(name, size, protect=protect, seed=seed).row())
+        refused: dict[str, str] = {}
+        for wanted in chosen:
+            for size in asked:
+                try:
+                    rows.append(bench.run(wanted, size, protect=protect, seed=seed).row())
+                except (BudgetError, CapabilityError) as error:
+                    refused[f"{wanted.label} at {size.text}"] = str(error)
                 if progress is not None:
                     progress(1)
-    document = {
-        "schema": 1,
+    for label, reason in refused.items():
+        say(f"{label} is left out: {reason}")
+    if not rows:
+        raise UsageError("nothing could be run")
+    about = {
         "task": task,
+        "what": bench.words,
         "sequences": sequences,
+        "tokens": length,
+        "protect": protect,
         "seed": seed,
-        "full": bench.full_accuracy,
-        "rows": rows,
+        "version": version("evictlab"),
     }
+    document = {"schema": 1, **about, "full": bench.full_accuracy, "rows": rows, "refused": refused}
     if output is not None:
         _write(document, output)
     if json:
@@ -123,7 +151,8 @@ def _write(document: dict[str, Any], path: Path) -> None:
 
     from ....sim.files import write_whole
 
-    frame = pd.DataFrame(document["rows"])
+    same = {name: document[name] for name in ("task", "sequences", "tokens", "protect", "seed", "version")}
+    frame = pd.DataFrame(document["rows"]).assign(**same)
     if path.suffix == ".csv":
         write_whole(path, lambda part: frame.to_csv(part, index=False))
     else:
@@ -156,8 +185,12 @@ def _print(console: Any, document: dict[str, Any], words: str) -> None:
         best = max(contest.values(), key=float, default="") if len(contest) > 1 else ""
         cells = []
         for name in policies:
+            if name not in mine:
+                cells.append(Text("-"))
+                continue
             row = mine[name]
-            text = f"{100 * row['accuracy']:5.1f} ±{100 * row['standard_error']:<4.1f} [{row['live_slots']:.0f}]"
+            slots = f"[{row['live_slots']:.0f}]"
+            text = f"{100 * row['accuracy']:.1f} ±{100 * row['standard_error']:4.1f} {slots:>5}"
             cells.append(Text(text, style="bold" if contest.get(name) == best else ""))
         columns.append(([f"budget {budget}"], cells))
     marks = {row["policy"]: " *" if row["oracle"] else " +" if row["prompt_only"] else "" for row in rows}

@@ -18,7 +18,7 @@ __all__ = ["info"]
 
 def info(
     trace: Annotated[
-        str, typer.Argument(metavar="[TRACE]", help="Folder of an attention trace, a .safetensors file, or 'demo'.")
+        str, typer.Argument(metavar="TRACE", help="Folder of an attention trace, a .safetensors file, or 'demo'.")
     ] = "demo",
     json: of.Json = False,
 ) -> None:

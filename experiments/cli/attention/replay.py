@@ -36,7 +36,7 @@ Protection = Annotated[
 def replay(
     trace: Annotated[
         str,
-        typer.Argument(metavar="[TRACE]", help="Folder of an attention trace, a .safetensors file, or 'demo'."),
+        typer.Argument(metavar="TRACE", help="Folder of an attention trace, a .safetensors file, or 'demo'."),
     ] = "demo",
     policy: Annotated[
         list[str],
@@ -109,9 +109,9 @@ def replay(
             measure=None if step_time is None else _step_time(step_time),
             progress=progress,
         )
+    for label, reason in table.refused.items():
+        say(f"{label} is left out: {reason}")
     if not quiet:
-        for label, reason in table.refused.items():
-            say(f"{label} is left out: {reason}")
         _say_missing(table)
     if output is not None:
         table.write(output)
