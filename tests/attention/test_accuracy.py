@@ -11,6 +11,7 @@ from evictlab.sim.attention.accuracy import RecallBench
 from evictlab.sim.attention.passkey import PasskeyBench
 from evictlab.sim.attention.recall import RecallTask
 from evictlab.traces import UsageError
+from evictlab.traces.attention import open_attention
 from evictlab.traces.record.attention import load_model
 
 
@@ -96,3 +97,14 @@ def test_a_text_that_is_too_short_is_refused(tiny):
         PasskeyBench(tiny, TEXT, trials=1, tokens=4000)
     with pytest.raises(UsageError, match="not 'later'"):
         PasskeyBench(tiny, TEXT, trials=1, tokens=100, question="later")
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+def test_a_real_model_finds_its_passkey_unless_it_was_evicted(smollm2):
+    """With the full cache nearly always; a quarter of the slots lose it where the question comes after the cut."""
+    text = (open_attention("demo").path / "text.txt").read_text(encoding="utf-8")
+    bench = PasskeyBench(smollm2, text, trials=4, tokens=256)
+    assert bench.full_accuracy >= 0.75
+    assert bench.run("full", "64").accuracy == bench.full_accuracy
+    assert bench.run("window", "25%").accuracy < bench.full_accuracy

@@ -23,7 +23,7 @@ from tiny_gguf import MERGES, SHAPE, TEXT, TOKENS, WINDOW, network, write_gguf  
 from typer.testing import CliRunner  # noqa: E402
 
 from evictlab.traces.attention import LayerInfo, open_attention, rotate, verify_attention  # noqa: E402
-from evictlab.traces.errors import EvictlabError, FormatError, UsageError  # noqa: E402
+from evictlab.traces.errors import FormatError, UsageError  # noqa: E402
 from evictlab.traces.record.attention import exact  # noqa: E402
 from evictlab.traces.record.attention import fetch as fetching  # noqa: E402
 from evictlab.traces.record.attention import tokenizer as tokenizing  # noqa: E402
@@ -553,19 +553,6 @@ def test_weights_are_sought_where_the_variable_says(tmp_path, monkeypatch):
     assert find_smollm2() is None
     monkeypatch.setattr(fetching, "GGUF_SHA256", hashlib.sha256(b"another model").hexdigest())
     assert find_smollm2() == tmp_path / "other.gguf"
-
-
-@pytest.fixture(scope="module")
-def smollm2():
-    try:
-        path = find_smollm2()
-    except EvictlabError as error:
-        pytest.skip(str(error))
-    if path is None:
-        pytest.skip(
-            "the weights of SmolLM2 are missing: evictlab trace fetch smollm2, or name them in EVICTLAB_WEIGHTS"
-        )
-    return load_model(path)
 
 
 @pytest.mark.weights

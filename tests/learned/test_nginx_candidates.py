@@ -147,7 +147,7 @@ def test_ghosts_are_remembered(module, folder):
     ):
         learned.ask_for(keys, sizes, 600)
         status = assert_sound(learned)
-        assert (words(learned, len(keys)) == "HIT").mean() < 0.05  # this is LRU
+        assert (words(learned, len(keys)) == "HIT").mean() < 0.15  # this is LRU
     last = sidecar.asked[-1][2]
     back = last[last[:, fake.SIZE] < 50_000]
     assert len(back)

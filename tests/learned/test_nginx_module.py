@@ -56,7 +56,8 @@ def test_in_shadow_nginx_decides(module, folder, mode):
             assert sidecar.asked == []
             assert learned.status()["caches"][0]["bytes"] < SMALL.max_size_bytes  # by the interval alone
         said = words(learned, len(keys))
-    assert (said == "HIT").mean() < 0.05  # a manager that is late on a busy machine leaves some
+    # LRU: none, but for what a manager that is late on a busy machine leaves; by the sidecar it is a third.
+    assert (said == "HIT").mean() < 0.15
 
 
 BAD = {
@@ -91,7 +92,7 @@ def test_nginx_goes_on_by_itself(module, folder, how):
     assert status["decisions"][decision] > 0
     assert status["fallbacks"][fallback] > 0
     assert status["decisions"]["ok"] == status["victims"]["evicted"] == 0
-    assert (said == "HIT").mean() < 0.05  # LRU
+    assert (said == "HIT").mean() < 0.15  # LRU; by the sidecar it would be a third
     if how == "silent":  # a round asks three times, for a busy machine; then it is LRU's
         assert status["decisions"]["late"] == 3 * status["fallbacks"]["late"] == 3 * status["rounds"]["all"]
     if how in ("late", "wrong_number"):
