@@ -63,13 +63,14 @@ class RecallRun:
         return float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else float("nan")
 
     def row(self) -> dict[str, Any]:
-        """One row of a table."""
+        """One row of a table. Its fidelity is L2: what is lost in one layer reaches the next."""
         return {
             "policy": self.policy,
             "budget": self.budget,
             "accuracy": self.accuracy,
             "standard_error": self.standard_error,
             "live_slots": self.slots,
+            "fidelity": "L2",
             "oracle": self.oracle,
             "prompt_only": self.prompt_only,
         }

@@ -140,7 +140,11 @@ class AttentionRun:
         )
 
     def row(self) -> dict[str, Any]:
-        """One row of a table: means over steps, layers and heads, and the worst `TAIL` of the queries."""
+        """One row of a table: means over steps, layers and heads, and the worst `TAIL` of the queries of each head.
+
+        Its fidelity is L1: the error of one layer is exact, given true queries. Decisions are L0, those of the real model, in
+        the layers that ``decisions_as_in_model`` names.
+        """
         beyond = self.mass_beyond_sink[np.isfinite(self.mass_beyond_sink)]
         return {
             "trace": self.trace,
@@ -166,11 +170,17 @@ class AttentionRun:
             "read_bytes_per_step": int(self.read_bytes.mean()),
             "full_bytes": self.full_bytes,
             "evictions": self.log.evictions,
+            "fidelity": "L1",
             "decisions_as_in_model": self.decisions,
             "missing_prompt_queries": self.missing_queries,
             "oracle": self.oracle,
             "prompt_only": self.prompt_only,
         }
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        return str(pd.Series(self.row(), name=self.policy).to_frame().to_html())
 
     def __repr__(self) -> str:
         row = self.row()
