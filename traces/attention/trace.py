@@ -202,7 +202,7 @@ class AttentionTrace:
         return {
             "model": m.model,
             "requests": f"{len(self.requests)}",
-            "layers": f"{len(m.layers)} of {m.n_layers} ({indices})",
+            "layers": f"{len(m.layers)} of {m.n_layers}" + (f" ({indices})" if len(m.layers) < m.n_layers else ""),
             "heads": f"{m.heads} of queries, {m.kv_heads} of keys and values",
             "head_dim": f"{m.head_dim}",
             "dtype": m.dtype,
