@@ -224,8 +224,8 @@ def check(
         notes.append("Step times are not fitted: too few different amounts of work; give more policies or budgets.")
     if found.kind == "cpu":
         notes.append(
-            "No GPU was used: the tensors are a processor's. Step times of one that does other work as well say little; they do "
-            "not count for the verdict."
+            "No GPU was used: the tensors are a processor's. Step times of one that does other work as well say little; "
+            "they do not count for the verdict."
         )
     notes += sorted(
         {f"{row['policy']} is {row['verdict']}" for row in found.rows if row["verdict"].startswith("not checked")}
