@@ -127,7 +127,8 @@ def test_a_sidecar_that_ends_and_is_started_again(module, folder, number):
         status = assert_bounded(load)
         assert load.drive.failed == []
         assert complaints(learned) == []
-    assert status["decisions"]["connects"] == 2
+    # One that ends in good order may still accept a connection in its last milliseconds.
+    assert status["decisions"]["connects"] in ([2] if number == signal.SIGKILL else [2, 3])
     assert status["fallbacks"]["absent"] > 5  # meanwhile LRU went on
     assert status["untimely"]["rounds"] >= status["fallbacks"]["absent"]
 
