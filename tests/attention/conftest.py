@@ -1,4 +1,4 @@
-"""The real SmolLM2, or a skip; a failure where it must be there (``EVICTLAB_REQUIRE=weights``, as in ``.ci/run``)."""
+"""One thread for torch; and the real SmolLM2: a skip without it, a failure where ``EVICTLAB_REQUIRE=weights`` wants it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def smollm2():
             pytest.fail(f"{missing}; EVICTLAB_REQUIRE says that they must be there")
         pytest.skip(missing)
     return load_model(path)
+
+
+@pytest.fixture
+def one_thread():
+    """What is compared or timed is not at the mercy of other tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

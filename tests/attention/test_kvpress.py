@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from attention.tie_aware import contradiction
 
-from evictlab.policies.kv import kv_policy_names
 from evictlab.policies.kv.registry import parse_kv_policy
 from evictlab.sim.attention import prepare, replay_attention
 from evictlab.sim.attention.log import PROMPT
@@ -60,10 +59,6 @@ PAIRS = [
     ("streaming_llm:reindex=false", "none", "streaming", {}),
 ]
 TRACES = [f"{shape}-{seed}" for shape in SHAPES for seed in SEEDS]
-
-
-def known(policy):
-    return policy.partition(":")[0] in kv_policy_names()
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +139,6 @@ def compare(prepared, answers, pair):
 @pytest.mark.parametrize("pair", range(len(PAIRS)), ids=[policy for policy, *_ in PAIRS])
 def test_same_keys_as_kvpress(prepared, answers, pair):
     """No contradiction, and a pyramid that is one: its fallback to uniform shares alone would prove little."""
-    if not known(PAIRS[pair][0]):
-        pytest.skip(f"there is no policy {PAIRS[pair][0]}")
     evictions, _, wrong = compare(prepared, answers, pair)
     assert not wrong, wrong[:5]
     assert evictions > 1000
@@ -158,7 +151,7 @@ def test_same_keys_as_kvpress(prepared, answers, pair):
 @pytest.mark.peers
 def test_ten_thousand_evictions_and_no_contradiction(prepared, answers):
     """The acceptance line of the comparison, over all pairs together."""
-    results = [compare(prepared, answers, pair) for pair, (policy, *_) in enumerate(PAIRS) if known(policy)]
+    results = [compare(prepared, answers, pair) for pair in range(len(PAIRS))]
     assert sum(evictions for evictions, _, _ in results) >= 10_000
     assert [line for _, _, wrong in results for line in wrong] == []
 
@@ -166,8 +159,7 @@ def test_ten_thousand_evictions_and_no_contradiction(prepared, answers):
 @pytest.mark.parametrize(("policy", "protect"), [(policy, protect) for policy, protect, _, _ in PAIRS])
 def test_pairs_name_policies(policy, protect):
     """A misspelt parameter would turn a comparison into a skip or an error far from its cause."""
-    if known(policy):
-        assert parse_kv_policy(policy).label.partition(":")[0] == policy.partition(":")[0]
+    assert parse_kv_policy(policy).label.partition(":")[0] == policy.partition(":")[0]
 
 
 # --- the comparison itself ---------------------------------------------------------------------------------------------
