@@ -191,6 +191,8 @@ def _kv_policies() -> str:
 
     rows = ["| KV policy | title | year | scored by | GQA | budget | evicts | source |", "| --- |" + " --- |" * 7]
     for spec in all_kv_specs():
+        if spec.family == "plug-in":
+            continue
         file = "/".join(spec.params.__module__.split(".")[1:]) + ".py"
         when = "oracle" if spec.oracle else "end of prompt" if spec.prompt_only else "each step"
         rows.append(

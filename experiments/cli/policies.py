@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .options import Json
+from .specs import show_specs
 from .table import plain_table, show
 
 if TYPE_CHECKING:
@@ -42,24 +44,7 @@ def policies(
     from ...policies.registry import all_specs, load, spec_of
 
     specs = all_specs() if name is None else [load(name) if name.endswith(".py") else spec_of(name)]
-    if json:
-        from json import dumps
-
-        typer.echo(dumps({"schema": 1, "policies": [_record(spec) for spec in specs]}, indent=1))
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if name is None:
-        _print_all(console, specs)
-    else:
-        _print_one(console, specs[0])
-
-
-def _record(spec: PolicySpec) -> dict[str, Any]:
-    """Everything about a policy, in types that JSON knows."""
-    facts = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "params"}
-    return {**facts, "parameters": {field.name: field.default for field in _parameters(spec)}}
+    show_specs("policies", specs, one=name is not None, json=json, print_all=_print_all, print_one=_print_one)
 
 
 def _parameters(spec: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -124,7 +109,9 @@ def print_parameters(console: Console, spec: Any, option: str) -> None:
     if not parameters:
         return
     console.print()
-    meanings = _meanings(inspect.getdoc(spec.params) or "")
+    meanings: dict[str, str] = {}
+    for cls in reversed(spec.params.__mro__):  # a parameter may be inherited
+        meanings |= _meanings(inspect.cleandoc(cls.__doc__ or ""))
     table = plain_table()
     for heading in ("parameter", "default"):
         table.add_column(heading, no_wrap=True)
@@ -132,13 +119,21 @@ def print_parameters(console: Console, spec: Any, option: str) -> None:
     for field in parameters:
         table.add_row(field.name, Text(str(field.default)), Text(meanings.get(field.name, "")))
     show(console, table)
-    example = ":".join([spec.name, *(f"{field.name}={field.default}" for field in parameters)])
+    example = ":".join([_named(spec), *(f"{field.name}={field.default}" for field in parameters)])
     console.print(Text(f"\nas in {option} {example}"), soft_wrap=True)
+
+
+def _named(spec: Any) -> str:
+    """How it is named on the command line: one in a file of its own by its path."""
+    own = inspect.getsourcefile(spec.params)
+    return f"./{Path(own).name}" if getattr(spec, "family", "") == "plug-in" and own else str(spec.name)
 
 
 def _meanings(doc: str) -> dict[str, str]:
     """Parameter names and what a NumPy docstring says about each."""
-    _, _, section = doc.partition("Parameters\n----------\n")
+    _, _, section = doc.replace("Attributes\n----------\n", "Parameters\n----------\n").partition(
+        "Parameters\n----------\n"
+    )
     meanings: dict[str, str] = {}
     names: list[str] = []
     for line in section.split("\n"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import Json
 from .policies import print_documentation, print_parameters
+from .specs import show_specs
 from .table import plain_table, show
 
 if TYPE_CHECKING:
@@ -32,23 +32,7 @@ def predictors(
     from ...policies.predictors import all_predictors, predictor_spec
 
     specs = all_predictors() if name is None else [predictor_spec(name)]
-    if json:
-        from json import dumps
-
-        typer.echo(dumps({"schema": 1, "predictors": [_record(spec) for spec in specs]}, indent=1))
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if name is None:
-        _print_all(console, specs)
-    else:
-        _print_one(console, specs[0])
-
-
-def _record(spec: PredictorSpec) -> dict[str, object]:
-    facts = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "params"}
-    return {**facts, "parameters": {field.name: field.default for field in dataclasses.fields(spec.params)}}
+    show_specs("predictors", specs, one=name is not None, json=json, print_all=_print_all, print_one=_print_one)
 
 
 def _print_all(console: Console, specs: list[PredictorSpec]) -> None:

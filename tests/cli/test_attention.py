@@ -184,7 +184,14 @@ def test_a_policy_of_ones_own(cli, folder):
     words = ("--policy", f"streaming_llm:reindex=false,{own},{own}:sinks=0,window", "--budget", "16", "--json")
     rows = {row["policy"]: row["mass"] for row in json.loads(cli("attention", folder, *words).stdout)["rows"]}
     assert rows["my_kv_window"] == rows["streaming_llm:reindex=false"] > rows["window"] == rows["my_kv_window:sinks=0"]
-    assert "sinks" in cli("attention", "policies", own).stdout
+    assert "as in --policy ./my_kv_window.py:sinks=4" in cli("attention", "policies", own).stdout
+
+
+def test_a_cache_policy_is_shown_as_it_is_applied_to_tokens(cli):
+    done = cli("attention", "policies", "lru")
+    assert "lru is a cache policy" in done.stderr
+    assert "0.01" in done.stdout and "Attention that counts as a use." in done.stdout
+    assert "unknown KV policy 'lrux'" in cli("attention", "policies", "lrux", code=2).stderr
 
 
 def test_all_policies_are_listed_and_one_in_full(cli):
@@ -193,6 +200,7 @@ def test_all_policies_are_listed_and_one_in_full(cli):
     assert set(kv_policy_names()) <= names
     one = cli("attention", "policies", "snapkv").stdout
     assert "arxiv.org/abs/2404.14469" in one and "window" in one and "32" in one
+    assert "Neighbours that are pooled." in one and "generated tokens stay" in one  # its own, and an inherited one
     records = json.loads(cli("attention", "policies", "--json").stdout)["policies"]
     assert {record["name"] for record in records} == set(kv_policy_names())
 

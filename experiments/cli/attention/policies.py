@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..guard import say
 from ..options import Json
 from ..policies import print_documentation, print_parameters
+from ..specs import show_specs
 from ..table import plain_table, show
 
 if TYPE_CHECKING:
@@ -33,25 +34,20 @@ def policies(
     """
     from ....policies.kv.registry import all_kv_specs, kv_spec, load_kv_policy
 
+    if name is not None and _applied_to_tokens(name):
+        say(f"{name} is a cache policy (evictlab policies {name}); this is how it is applied to tokens")
+        name = "paging"
     specs = all_kv_specs() if name is None else [load_kv_policy(name) if name.endswith(".py") else kv_spec(name)]
-    if json:
-        from json import dumps
-
-        typer.echo(dumps({"schema": 1, "policies": [_record(spec) for spec in specs]}, indent=1))
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if name is None:
-        _print_all(console, specs)
-    else:
-        _print_one(console, specs[0])
+    show_specs("policies", specs, one=name is not None, json=json, print_all=_print_all, print_one=_print_one)
 
 
-def _record(spec: KVSpec) -> dict[str, Any]:
-    facts = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec) if field.name != "params"}
-    fields: Any = dataclasses.fields(spec.params)  # type: ignore[arg-type]
-    return {**facts, "parameters": {field.name: field.default for field in fields}}
+def _applied_to_tokens(name: str) -> bool:
+    """Whether that is a policy of web caches, and none of attention caches."""
+    from ....policies.kv.registry import kv_policy_names
+    from ....policies.registry import policy_names
+
+    own = name.lower().replace("-", "_")
+    return own in policy_names() and own not in kv_policy_names()
 
 
 def _print_all(console: Console, specs: list[KVSpec]) -> None:
